@@ -1,0 +1,1 @@
+"""Measurements of the codec; nothing imports them."""

@@ -1,0 +1,10 @@
+"""`python -m dsaecodec`."""
+
+from __future__ import annotations
+
+import sys
+
+from dsaecodec.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,356 @@
+"""Video ⇄ .dsz stream: both directions hold one GOP at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bitstream import (
+    Colour,
+    Gop,
+    Header,
+    MalformedError,
+    Segment,
+    StreamReader,
+    StreamWriter,
+    SymbolDecoder,
+    SymbolEncoder,
+)
+from dsaecodec.errors import ConfigError, ModelError
+from dsaecodec.gop import GopPlan, plan_gops
+from dsaecodec.gop_coder import SymbolDigest, code_content, code_dynamics
+from dsaecodec.model import SIDE_CHANNELS, SpatialModel, smoothness
+from dsaecodec.model_io import LoadedModel, load_model
+from dsaecodec.synthesis import Planes, Yuv, expand_planes
+from dsaecodec.video.frame import Frame420, VideoInfo
+
+DEFAULT_GOP = 16
+MAX_GOP = 128
+CHUNK_PIXELS = 2**20  # frames are synthesized in batches of about this many pixels
+BLOCK = 16
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How to encode.
+
+    Attributes:
+        quality: 0…100, higher is better.
+        gop: most frames that share one content; None for the default.
+        threads: CPU threads; None leaves the choice to torch.
+        device: "auto", "cpu" or "cuda" for the float networks.
+        model: name or path of the weights; None for the default.
+    """
+
+    quality: int = 50
+    gop: int | None = None
+    threads: int | None = None
+    device: str = "auto"
+    model: str | None = None
+
+
+@dataclass
+class Progress:
+    """How far an encode is: frames and bytes written."""
+
+    frames: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """What an encode wrote."""
+
+    frames: int
+    gops: int
+    bytes: int
+    content_bytes: int
+    dynamics_bytes: int
+    overhead_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What a whole decode found: digests of all symbols and of all pixels."""
+
+    frames: int
+    gops: int
+    symbols: str
+    pixels: str
+
+
+@contextmanager
+def limited_threads(threads: int | None) -> Iterator[None]:
+    """Use `threads` CPU threads inside, without gradients, and restore torch's setting after."""
+    before = torch.get_num_threads()
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def grid_size(height: int, width: int) -> tuple[int, int]:
+    """Size of the latent grid of a frame."""
+    return -(-height // BLOCK), -(-width // BLOCK)
+
+
+def to_tensors(frames: Iterable[Frame420], height: int, width: int) -> Yuv:
+    """Frames → padded code values - 128: luma [T, 1, H', W'], chroma [T, 2, H'/2, W'/2]."""
+    rows, cols = (BLOCK * n for n in grid_size(height, width))
+
+    def pad(planes: list[np.ndarray], scale: int) -> Tensor:
+        x = torch.from_numpy(np.stack(planes)).float() - 128
+        down, right = rows // scale - x.shape[-2], cols // scale - x.shape[-1]
+        return F.pad(x[:, None], (0, right, 0, down), mode="replicate")
+
+    frames = list(frames)
+    luma = pad([f.y for f in frames], 1)
+    chroma = torch.cat([pad([f.u for f in frames], 2), pad([f.v for f in frames], 2)], 1)
+    return Yuv(luma, chroma)
+
+
+def to_frames(pictures: Yuv, height: int, width: int) -> Iterator[Frame420]:
+    """Inverse of `to_tensors`: round, clamp, crop."""
+
+    def to_bytes(x: Tensor) -> np.ndarray:
+        return (x + 128).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+
+    luma, chroma = to_bytes(pictures.luma), to_bytes(pictures.chroma)
+    half = slice(0, (height + 1) // 2), slice(0, (width + 1) // 2)
+    for y, c in zip(luma, chroma, strict=True):
+        u, v = c[(0, *half)], c[(1, *half)]
+        planes = (y[0, :height, :width], u, v)
+        yield Frame420(*(np.ascontiguousarray(p) for p in planes))
+
+
+def chunk_frames(height: int, width: int) -> int:
+    """Frames to synthesize at once."""
+    return max(1, CHUNK_PIXELS // (height * width))
+
+
+class GopEncoder:
+    """Infers and codes the latents of one GOP after another."""
+
+    def __init__(self, loaded: LoadedModel, height: int, width: int, quality: int) -> None:
+        self.loaded, self.quality = loaded, quality
+        self.height, self.width = height, width
+        self.size = grid_size(height, width)
+        self.previous: Planes | None = None
+
+    @property
+    def model(self) -> SpatialModel:
+        """The model in use."""
+        return self.loaded.model
+
+    def encode(self, plan: GopPlan) -> Gop:
+        """Code one GOP; frames that look back use the content of the call before."""
+        frames = to_tensors(plan.frames, self.height, self.width)
+        frames = Yuv(*(x.to(self.loaded.device) for x in frames))
+        coder = SymbolEncoder(self.loaded.tables)
+        targets, steps = self.infer_content(frames, plan.anchor)
+        _, f = code_content(self.model, coder, self.size, self.quality, targets)
+        f_hat = f.float().to(self.loaded.device) * steps
+        planes = self.model.synthesize_content(f_hat, self.quality)
+        content = coder.finish()
+        previous = self.previous if plan.refs_previous and self.previous else planes
+        z_targets = self.infer_dynamics(frames, previous, planes, plan.anchor)
+        coder = SymbolEncoder(self.loaded.tables)
+        count = len(plan.frames)
+        refs = plan.refs_previous
+        code_dynamics(self.model, coder, self.size, self.quality, refs, count, z_targets)
+        self.previous = planes
+        return Gop(self.quality, refs, count, content, (Segment(0, count, coder.finish()),))
+
+    def infer_content(self, frames: Yuv, anchor: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """((f_hyper, f) in symbol units on the CPU, steps of f)."""
+        one = Yuv(frames.luma[anchor : anchor + 1], frames.chroma[anchor : anchor + 1])
+        steps = self.model.f_steps(self.quality)
+        scaled = self.model.content_posterior(one) / steps
+        hyper = self.model.content_posterior.infer_hyper(scaled)
+        return (hyper.cpu(), scaled.cpu()), steps
+
+    def infer_dynamics(self, frames: Yuv, previous: Planes, current: Planes, anchor: int) -> Tensor:
+        """z_t of all frames in symbol units, [T, C, h, w] on the CPU; motion is rounded."""
+        model, steps = self.model, self.model.z_steps(self.quality)
+        luma = frames.luma.transpose(0, 1)
+        mu = smoothness(self.quality)
+        motion = model.infer_motion(luma, previous, current, anchor, mu)
+        motion = torch.floor(motion / steps[:, :SIDE_CHANNELS] + 0.5)
+        motion_hat = motion * steps[:, :SIDE_CHANNELS]
+        residuals = []
+        chunk = chunk_frames(self.height, self.width)
+        for t in range(0, luma.shape[1], chunk):
+            part = Yuv(frames.luma[t : t + chunk], frames.chroma[t : t + chunk])
+            times = part.luma.shape[0]
+            a, b = expand_planes(previous, times), expand_planes(current, times)
+            dense = model.frame_synthesis.motion(a, b, motion_hat[t : t + chunk])
+            prediction, _ = model.frame_synthesis.predict(a, b, dense)
+            residuals.append(model.dynamics_posterior.infer_residual(part, prediction))
+        residual = torch.cat(residuals) / steps[:, SIDE_CHANNELS:]
+        return torch.cat([motion, residual], 1).cpu()
+
+
+def encode_video(
+    frames: Iterable[Frame420],
+    info: VideoInfo,
+    sink: BinaryIO,
+    options: EncodeOptions,
+    progress: Callable[[Progress], None] | None = None,
+) -> EncodeReport:
+    """Encode frames into `sink`, one GOP at a time.
+
+    Raises:
+        ConfigError: an option is out of range, or there are no frames.
+        ModelError: weights missing or unusable.
+    """
+    if not 0 <= options.quality <= 100:
+        raise ConfigError(f"quality {options.quality}: expected 0…100")
+    gop = DEFAULT_GOP if options.gop is None else options.gop
+    if not 1 <= gop <= MAX_GOP:
+        raise ConfigError(f"GOP of {gop} frames: expected 1…{MAX_GOP}")
+    begin = time.monotonic()
+    loaded = load_model(options.model, options.device)
+    colour = Colour(info.matrix, info.full_range)
+    header = Header(loaded.identity, info.width, info.height, info.fps, colour)
+    writer = StreamWriter(sink, header)
+    encoder = GopEncoder(loaded, info.height, info.width, options.quality)
+    num_frames = num_gops = content_bytes = dynamics_bytes = 0
+    plans = plan_gops(frames, gop)
+    while (plan := next(plans, None)) is not None:
+        with limited_threads(options.threads):
+            coded = encoder.encode(plan)
+        writer.write_gop(coded)
+        num_gops, num_frames = num_gops + 1, num_frames + coded.num_frames
+        content_bytes += len(coded.content)
+        dynamics_bytes += sum(len(s.payload) for s in coded.segments)
+        if progress:
+            progress(Progress(num_frames, content_bytes + dynamics_bytes))
+    if not num_frames:
+        raise ConfigError("no frames to encode")
+    writer.finish()
+    total = writer.bytes_written
+    overhead = total - content_bytes - dynamics_bytes
+    seconds = time.monotonic() - begin
+    return EncodeReport(
+        num_frames, num_gops, total, content_bytes, dynamics_bytes, overhead, seconds
+    )
+
+
+class Decoder:
+    """Frames of a stream, one GOP at a time.
+
+    Args:
+        source: a .dsz stream, seekable or not.
+        device, threads, model: as in `EncodeOptions`.
+
+    Raises:
+        BitstreamError: damaged or not a .dsz; also while iterating.
+        ModelError: the stream needs other weights.
+    """
+
+    def __init__(
+        self,
+        source: BinaryIO,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        model: str | None = None,
+    ) -> None:
+        self.reader = StreamReader(source)
+        header = self.reader.header
+        colour = header.colour
+        self.info = VideoInfo(
+            header.width, header.height, header.fps, colour.matrix, colour.full_range, None
+        )
+        self.threads = threads
+        self.loaded = load_model(model, device)
+        if self.loaded.identity != header.model:
+            raise ModelError(
+                f"the stream was made with model {header.model.hex()}, "
+                f"this one is {self.loaded.identity.hex()}",
+                hint="name the right weights with --model",
+            )
+        self.size = grid_size(header.height, header.width)
+        self.digest = SymbolDigest()
+        self.num_gops = 0
+
+    def __iter__(self) -> Iterator[Frame420]:
+        previous: Planes | None = None
+        for gop in self.reader:
+            with limited_threads(self.threads):
+                planes = self._content(gop)
+            reference = planes
+            if gop.refs_previous:
+                if previous is None:
+                    raise MalformedError(f"GOP {self.num_gops}: refers to a content before it")
+                reference = previous
+            for segment in gop.segments:
+                yield from self._segment(gop, segment, reference, planes)
+            previous = planes
+            self.num_gops += 1
+
+    def _content(self, gop: Gop) -> Planes:
+        model = self.loaded.model
+        coder = SymbolDecoder(gop.content, self.loaded.tables)
+        hyper, f = code_content(model, coder, self.size, gop.quality, None)
+        coder.finish()
+        self.digest.update(hyper, f)
+        f_hat = f.float().to(self.loaded.device) * model.f_steps(gop.quality)
+        return model.synthesize_content(f_hat, gop.quality)
+
+    def _segment(
+        self, gop: Gop, segment: Segment, previous: Planes, current: Planes
+    ) -> Iterator[Frame420]:
+        model, info = self.loaded.model, self.info
+        coder = SymbolDecoder(segment.payload, self.loaded.tables)
+        with limited_threads(self.threads):
+            count, refs = segment.num_frames, gop.refs_previous
+            z = code_dynamics(model, coder, self.size, gop.quality, refs, count, None)
+            coder.finish()
+            self.digest.update(z)
+        chunk = chunk_frames(info.height, info.width)
+        for t in range(0, count, chunk):
+            with limited_threads(self.threads):
+                z_hat = z[t : t + chunk].float().to(self.loaded.device)
+                z_hat = z_hat * model.z_steps(gop.quality)
+                times = z_hat.shape[0]
+                a, b = expand_planes(previous, times), expand_planes(current, times)
+                pictures = model.synthesize(b, a, z_hat)
+                frames = list(to_frames(pictures, info.height, info.width))
+            yield from frames
+
+
+def verify_stream(
+    source: BinaryIO,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    model: str | None = None,
+) -> VerifyReport:
+    """Check all records, decode all symbols and frames, and digest both.
+
+    Raises:
+        BitstreamError, ModelError: as `Decoder`.
+    """
+    decoder = Decoder(source, device=device, threads=threads, model=model)
+    pixels, num_frames = hashlib.sha256(), 0
+    for frame in decoder:
+        num_frames += 1
+        for plane in frame:
+            pixels.update(plane.tobytes())
+    return VerifyReport(
+        num_frames, decoder.num_gops, decoder.digest.hexdigest(), pixels.hexdigest()
+    )

@@ -1,0 +1,196 @@
+"""Exact integer networks: the arithmetic behind every entropy-coding decision.
+
+Tensors hold integers in a floating-point dtype. A matrix product of integers is exact in float32
+while every partial sum stays below 2**24 (below 2**53 in float64), whatever the order of summation,
+so results agree on every machine, thread count, batch size and library version. The bound
+
+    sum_k |w_k| * a_max + |b| + 2**(shift - 1) < 2**24                     per output channel
+
+is kept while training (`project_`) and checked when weights are loaded (`check_bound`).
+
+Only `unfold` and matrix products are used: fast convolution algorithms are not exact on integers.
+Training runs this very network; gradients pass through rounding unchanged (straight-through).
+Weights live in units of 2**-shift, so that integers stored in a file are recovered exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACC_LIMIT = 2**24
+ACTIVATION_MAX = 255  # ReLU activations are 0…255, signed ones -127…127
+SIGNED_MAX = 127
+GATE_ONE = 64  # fixed-point one of the gates
+
+
+class _Round(torch.autograd.Function):
+    """floor(x + 1/2), gradient of the identity."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return torch.floor(x + 0.5)
+
+    @staticmethod
+    def backward(ctx: object, grad: Tensor) -> Tensor:  # type: ignore[override]
+        return grad
+
+
+class _Clamp(torch.autograd.Function):
+    """clamp(x, low, high); outside, only a gradient that points back inside passes."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def,override]
+        ctx.save_for_backward(x)
+        ctx.low, ctx.high = low, high
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def,override]
+        (x,) = ctx.saved_tensors
+        blocked = ((x < ctx.low) & (grad > 0)) | ((x > ctx.high) & (grad < 0))
+        return grad.masked_fill(blocked, 0.0), None, None
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round half up, with a straight-through gradient."""
+    return _Round.apply(x)  # type: ignore[no-any-return]
+
+
+def clamp_ste(x: Tensor, low: float, high: float) -> Tensor:
+    """Clamp whose gradient can lead a value back inside."""
+    return _Clamp.apply(x, float(low), float(high))  # type: ignore[no-any-return]
+
+
+def shift_round(x: Tensor, shift: int) -> Tensor:
+    """floor(x / 2**shift + 1/2) on integers; exact, since the scaling is by a power of two."""
+    return round_ste(x * 2.0**-shift)
+
+
+@lru_cache(maxsize=8)
+def _compand_table(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """sign(s) · floor(18 · log2~(1 + |s|)) for s = -127…127, log2~ linear between powers of two."""
+    positive = []
+    for magnitude in range(1, SIGNED_MAX + 1):
+        octave = (magnitude + 1).bit_length() - 1
+        power = 1 << octave
+        positive.append(18 * (octave * power + magnitude + 1 - power) // power)
+    values = [-v for v in reversed(positive)] + [0] + positive
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
+def compand(symbols: Tensor) -> Tensor:
+    """Compress integers, clamped to ±127, to -126…126 on a logarithmic scale (a lookup table)."""
+    index = symbols.clamp(-SIGNED_MAX, SIGNED_MAX).long() + SIGNED_MAX
+    return _compand_table(symbols.dtype, symbols.device)[index]
+
+
+def patches(x: Tensor) -> Tensor:
+    """3×3 neighbourhoods with zero padding: [N, C, H, W] → [N, 9·C, H·W]."""
+    return F.unfold(x, 3, padding=1)
+
+
+class IntConv(nn.Module):
+    """Integer convolution of kernel 1 or 3: y = act(floor((w·x + b) / 2**shift + 1/2)).
+
+    Args:
+        in_channels, out_channels: channel counts.
+        kernel: 1 or 3 (zero padding).
+        act: "relu" (0…255), "signed" (-127…127), "gate" (0…64) or "none".
+        a_max: largest absolute value of an input; inputs MUST respect it.
+        shift: fractional bits of the weights.
+        gain: scale of the random initial weights.
+    """
+
+    RANGES = {
+        "relu": (0, ACTIVATION_MAX),
+        "signed": (-SIGNED_MAX, SIGNED_MAX),
+        "gate": (0, GATE_ONE),
+        "none": None,
+    }
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        *,
+        act: str = "relu",
+        a_max: int = ACTIVATION_MAX,
+        shift: int = 10,
+        gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        fan_in = in_channels * kernel * kernel
+        self.kernel, self.a_max, self.shift = kernel, a_max, shift
+        self.limits = self.RANGES[act]
+        self.weight = nn.Parameter(torch.randn(out_channels, fan_in) * gain * math.sqrt(2 / fan_in))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self._frozen: tuple[Tensor, Tensor] | None = None
+
+    def integers(self) -> tuple[Tensor, Tensor]:
+        """Integer weights [out, fan_in] and biases [out] (straight-through when training)."""
+        if self._frozen is not None:
+            return self._frozen
+        scale = 2.0**self.shift
+        return round_ste(self.weight * scale), round_ste(self.bias * scale)
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """Round once, for use without further training."""
+        self._frozen = None
+        self._frozen = self.integers()
+
+    def forward(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Apply to integers [N, in, H, W] → [N, out, H, W].
+
+        With `rows` (indices into the H·W positions) the result is [N, out, len(rows)].
+        """
+        height, width = x.shape[-2:]
+        columns = patches(x) if self.kernel == 3 else x.flatten(2)  # [N, fan_in, H·W]
+        if rows is not None:
+            columns = columns[:, :, rows]
+        y = self.matmul(columns)
+        return y if rows is not None else y.unflatten(2, (height, width))
+
+    def matmul(self, columns: Tensor) -> Tensor:
+        """The layer on gathered columns: [N, fan_in, P] → [N, out, P]."""
+        weight, bias = self.integers()
+        with torch.autocast(columns.device.type, enabled=False):
+            acc = torch.matmul(weight, columns) + bias[:, None]
+            y = shift_round(acc, self.shift)
+        return y if self.limits is None else clamp_ste(y, *self.limits)
+
+    def row_bound(self) -> Tensor:
+        """Largest possible |accumulator| of each output channel, [out], float64."""
+        weight, bias = (t.detach().double() for t in self.integers())
+        return weight.abs().sum(1) * self.a_max + bias.abs() + 2 ** (self.shift - 1)
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        """Scale rows that would break the exactness bound back inside it."""
+        factor = (0.98 * ACC_LIMIT / self.row_bound()).clamp(max=1.0).to(self.weight.dtype)
+        self.weight.mul_(factor[:, None])
+        self.bias.mul_(factor)
+
+
+def exact_layers(module: nn.Module) -> list[tuple[str, IntConv]]:
+    """All integer layers below `module`, with their names."""
+    return [(name, m) for name, m in module.named_modules() if isinstance(m, IntConv)]
+
+
+def check_bound(module: nn.Module) -> None:
+    """Check that no accumulator of the exact part can reach 2**24.
+
+    Raises:
+        ValueError: naming the layer and channel that break the bound.
+    """
+    for name, layer in exact_layers(module):
+        bound = layer.row_bound()
+        if not bool((bound < ACC_LIMIT).all()):  # also catches NaN
+            channel = int(torch.nan_to_num(bound, nan=math.inf).argmax())
+            raise ValueError(f"{name}: channel {channel} may reach {bound[channel]:.0f} ≥ 2**24")

@@ -1,0 +1,163 @@
+"""The spatial family: one content latent a GOP, one dynamics latent a frame, as feature maps.
+
+`SpatialModel` holds the parts (posterior, exact priors, synthesis) and what ties them to numbers:
+the quantization steps of each quality. What a step costs or selects on the decoder's side is
+integer arithmetic in `prior`; everything here in floating point only shapes pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dsaecodec.exact import IntConv
+from dsaecodec.motion import estimate_chain, sample
+from dsaecodec.posterior import ContentPosterior, DynamicsPosterior
+from dsaecodec.prior import (
+    QUALITY_PER_OCTAVE,
+    REFERENCE_QUALITY,
+    ContentPrior,
+    DynamicsPrior,
+)
+from dsaecodec.synthesis import (
+    DC_CHANNELS,
+    NUM_COEFFICIENTS,
+    ContentSynthesis,
+    FrameSynthesis,
+    Planes,
+    Yuv,
+    expand_planes,
+)
+
+MOTION_CHANNELS = 4
+SIDE_CHANNELS = MOTION_CHANNELS + 1  # motion and mixing logit
+
+
+@dataclass(frozen=True)
+class SpatialConfig:
+    """Shape of a spatial model.
+
+    Attributes:
+        hyper_channels: channels of f_hyper.
+        residual_luma: luma coefficients of a block that z_t carries.
+        residual_chroma: coefficients of each chroma plane that z_t carries.
+    """
+
+    hyper_channels: int = 16
+    residual_luma: int = 64
+    residual_chroma: int = 16
+
+    @property
+    def z_channels(self) -> int:
+        """Channels of z_t."""
+        return SIDE_CHANNELS + self.residual_luma + 2 * self.residual_chroma
+
+
+def content_step(quality: float) -> float:
+    """Nominal quantization step of f in grey levels: 2 at quality 100, doubling every 16 down."""
+    return float(2.0 ** ((100 - quality) / QUALITY_PER_OCTAVE + 1))
+
+
+def motion_step(quality: float) -> float:
+    """Nominal step of motion in pixels: 1/4 at quality 50, finer above."""
+    return float(2.0 ** (-2 + (REFERENCE_QUALITY - quality) / 33))
+
+
+def lagrangian(quality: float) -> float:
+    """λ of the training objective D + λ·R (squared grey levels a bit and pixel)."""
+    return 0.6 * content_step(quality) ** 2
+
+
+def smoothness(quality: int) -> float:
+    """Smoothness of classical motion: grows as bits get scarce."""
+    return float(12.0 * 2.0 ** ((50 - quality) / 30))
+
+
+class SpatialModel(nn.Module):
+    """Posterior, prior and synthesis of the spatial family."""
+
+    def __init__(self, config: SpatialConfig) -> None:
+        super().__init__()
+        self.config = config
+        residual = (config.residual_luma, config.residual_chroma)
+        self.content_posterior = ContentPosterior(config.hyper_channels)
+        self.dynamics_posterior = DynamicsPosterior(*residual)
+        self.content_prior = ContentPrior(NUM_COEFFICIENTS, config.hyper_channels, DC_CHANNELS)
+        self.dynamics_prior = DynamicsPrior(config.z_channels, MOTION_CHANNELS)
+        self.content_synthesis = ContentSynthesis()
+        self.frame_synthesis = FrameSynthesis(*residual)
+        # log2 of each channel's step against the nominal one, at quality 50 and its slope
+        self.f_step = nn.Parameter(torch.zeros(2, NUM_COEFFICIENTS))
+        self.z_step = nn.Parameter(torch.zeros(2, config.z_channels))
+
+    def f_steps(self, quality: int) -> Tensor:
+        """Quantization steps of f, [1, 384, 1, 1]."""
+        return _steps(self.f_step, quality) * content_step(quality)
+
+    def z_steps(self, quality: int) -> Tensor:
+        """Quantization steps of z_t, [1, C, 1, 1]: pixels, logits, then grey levels."""
+        nominal = self.z_step.new_full((1, self.config.z_channels, 1, 1), 2 * content_step(quality))
+        nominal[:, :MOTION_CHANNELS] = motion_step(quality)
+        nominal[:, MOTION_CHANNELS] = 0.75
+        return _steps(self.z_step, quality) * nominal
+
+    def synthesize_content(self, f_hat: Tensor, quality: int) -> Planes:
+        """Planes of dequantized content [N, 384, h, w]."""
+        strength = f_hat.new_tensor(min(content_step(quality) / 16, 2.0))
+        return self.content_synthesis(f_hat, strength)
+
+    def infer_motion(
+        self, luma: Tensor, previous: Planes, current: Planes, anchor: int, mu: float
+    ) -> Tensor:
+        """Motion latents of a GOP's frames, before quantization.
+
+        Args:
+            luma: [N, T, H, W], code values - 128.
+            previous, current: planes of the previous GOP (or again `current`) and of this one.
+            anchor: the frame of this GOP that its content was inferred from, 0…T-1.
+            mu: smoothness of the classical motion, see `motion.estimate_chain`.
+
+        Returns:
+            [N·T, 5, H/16, W/16] in pixels and logits.
+        """
+        count, num_frames = luma.shape[:2]
+        plane = current.picture.luma.detach()
+        if previous is not current and anchor == num_frames - 1:  # both chains in one batch
+            both = torch.cat([luma, luma.flip(1)])
+            chains = estimate_chain(both, torch.cat([previous.picture.luma.detach(), plane]), mu)
+            to_previous, to_current = chains[:count], chains[count:].flip(1)
+        else:
+            after = estimate_chain(luma[:, anchor:], plane, mu)
+            before = estimate_chain(luma[:, :anchor].flip(1), plane, mu)
+            to_previous = to_current = torch.cat([before.flip(1), after], 1)
+            if previous is not current:
+                to_previous = estimate_chain(luma, previous.picture.luma.detach(), mu)
+        grids = torch.cat([to_previous, to_current], 2).flatten(0, 1)
+        frames = luma.reshape(count * num_frames, 1, *luma.shape[2:])
+        warped = []
+        with torch.no_grad():
+            dense = F.interpolate(grids, scale_factor=16, mode="bilinear", align_corners=False)
+            for planes, flow in zip((previous, current), dense.split(2, dim=1), strict=True):
+                picture = expand_planes(planes, num_frames).picture
+                warped.append(sample(picture.luma, flow))
+        return self.dynamics_posterior.infer_motion(frames, (warped[0], warped[1]), grids)
+
+    def synthesize(self, f_planes: Planes, f_prev_planes: Planes | None, z_hat: Tensor) -> Yuv:
+        """Frames from planes and dequantized dynamics, one z a plane (see `expand_planes`)."""
+        previous = f_planes if f_prev_planes is None else f_prev_planes
+        return self.frame_synthesis(previous, f_planes, z_hat)
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        """Keep every integer layer inside its exactness bound; call after each update."""
+        for module in self.modules():
+            if isinstance(module, IntConv):
+                module.project_()
+
+
+def _steps(log2_step: Tensor, quality: int) -> Tensor:
+    slope = (quality - REFERENCE_QUALITY) / REFERENCE_QUALITY
+    return torch.exp2(log2_step[0] + slope * log2_step[1])[None, :, None, None]

@@ -1,0 +1,199 @@
+"""Model files: safetensors with integer tensors for the exact part, checked before use.
+
+A model's identity is the first four bytes of the SHA-256 of its file. Streams name it, because
+other weights cannot decode them.
+
+    python -m dsaecodec.model_io CHECKPOINT -o MODEL.safetensors      export a training checkpoint
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from bitstream import FrequencyTables
+from dsaecodec.errors import ModelError
+from dsaecodec.exact import check_bound, exact_layers
+from dsaecodec.likelihood import NUM_TABLES
+from dsaecodec.model import SpatialConfig, SpatialModel
+
+FORMAT = "dsaecodec-spatial-1"
+FOLDER = Path(__file__).parent / "weights"
+DEFAULT_MODEL = "natural"
+MAX_FILE_BYTES = 2**26
+MAX_CHANNELS = 1024
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready for use.
+
+    Attributes:
+        model: the exact part in float64 on the CPU, the rest in float32 on `device`.
+        tables: the frequency tables of its symbols.
+        identity: four bytes, as streams state it.
+        device: where the float networks run.
+    """
+
+    model: SpatialModel
+    tables: FrequencyTables
+    identity: bytes
+    device: torch.device
+
+
+def _integer_parameters(model: SpatialModel) -> dict[str, float]:
+    """Names of the parameters stored as integers, and the unit of each."""
+    units = {"content_prior.hyper_mean": 1.0, "content_prior.hyper_index": 1.0}
+    for name, layer in exact_layers(model):
+        units[f"{name}.weight"] = units[f"{name}.bias"] = 2.0**layer.shift
+    return units
+
+
+def save_model(model: SpatialModel, path: Path) -> bytes:
+    """Write a model file; returns its identity."""
+    from dsaecodec.tables import build_tables
+
+    units = _integer_parameters(model)
+    tensors: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        value = value.detach().cpu().float()
+        if name in units:
+            value = torch.floor(value.double() * units[name] + 0.5).to(torch.int32)
+        tensors[name] = value.contiguous()
+    tables = build_tables()
+    tensors["tables.frequencies"] = torch.from_numpy(tables.freqs.astype(np.int32))
+    tensors["tables.half_widths"] = torch.from_numpy(tables.half_widths.astype(np.int32))
+    metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config))}
+    data = save_tensors(tensors, metadata)
+    path.write_bytes(data)
+    return identity_of(data)
+
+
+def identity_of(data: bytes) -> bytes:
+    """Identity of a model file's bytes."""
+    return hashlib.sha256(data).digest()[:4]
+
+
+def find_model(name: str | None) -> Path:
+    """Path of a shipped model's name or of a file.
+
+    Raises:
+        ModelError: there is neither.
+    """
+    name = name or DEFAULT_MODEL
+    shipped = FOLDER / f"{name}.safetensors"
+    if shipped.is_file():
+        return shipped
+    if Path(name).is_file():
+        return Path(name)
+    known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.safetensors"))) or "none"
+    raise ModelError(f"{name}: no such model", hint=f"shipped models: {known}; or give a file")
+
+
+def load_model(name: str | None = None, device: str = "auto") -> LoadedModel:
+    """Load and check a model by name or path.
+
+    Raises:
+        ModelError: missing, malformed, or outside the exactness bound.
+    """
+    path = find_model(name)
+    size = path.stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise ModelError(f"{path}: {size} bytes, at most {MAX_FILE_BYTES} are allowed")
+    data = path.read_bytes()
+    target = choose_device(device)
+    try:
+        config, tensors = _parse(data)
+        model, tables = _build(config, tensors)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: not a usable model file ({error})") from error
+    model.to(target)
+    for prior in (model.content_prior, model.dynamics_prior):
+        prior.to("cpu").double()
+    for _, layer in exact_layers(model):
+        layer.freeze()
+    return LoadedModel(model, tables, identity_of(data), target)
+
+
+def choose_device(device: str) -> torch.device:
+    """Device of the float networks: "auto" prefers CUDA."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("no CUDA device here", hint="use --device cpu")
+    return torch.device(device)
+
+
+def _parse(data: bytes) -> tuple[SpatialConfig, dict[str, Tensor]]:
+    tensors = load_tensors(data)
+    header_bytes = int.from_bytes(data[:8], "little")
+    metadata = json.loads(data[8 : 8 + header_bytes]).get("__metadata__", {})
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"format {metadata.get('format')!r}, expected {FORMAT!r}")
+    config = SpatialConfig(**json.loads(metadata["config"]))
+    for name, value in asdict(config).items():
+        if type(value) is not int or not 1 <= value <= MAX_CHANNELS:
+            raise ValueError(f"config {name} = {value!r}")
+    return config, tensors
+
+
+def _build(
+    config: SpatialConfig, tensors: dict[str, Tensor]
+) -> tuple[SpatialModel, FrequencyTables]:
+    frequencies = _integers(tensors.pop("tables.frequencies"), "tables.frequencies")
+    half_widths = _integers(tensors.pop("tables.half_widths"), "tables.half_widths")
+    tables = FrequencyTables(frequencies.numpy().astype(np.int64), half_widths.numpy())
+    if tables.num_tables != NUM_TABLES:
+        raise ValueError(f"{tables.num_tables} tables, expected {NUM_TABLES}")
+    model = SpatialModel(config).eval().requires_grad_(False)
+    units = _integer_parameters(model)
+    expected = model.state_dict()
+    if set(expected) != set(tensors):
+        raise ValueError(f"tensors differ: {sorted(set(expected) ^ set(tensors))[:4]}")
+    state = {}
+    for name, value in tensors.items():
+        if value.shape != expected[name].shape:
+            raise ValueError(f"{name}: shape {list(value.shape)}")
+        if name in units:
+            value = _integers(value, name).float() / units[name]
+        elif value.dtype != torch.float32 or not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{name}: not finite float32")
+        state[name] = value
+    model.load_state_dict(state)
+    check_bound(model)
+    return model, tables
+
+
+def _integers(value: Tensor, name: str) -> Tensor:
+    limit = 2**24
+    if value.dtype != torch.int32 or not bool((value.abs() <= limit).all()):
+        raise ValueError(f"{name}: not int32 within ±2**24")
+    return value
+
+
+def main() -> None:
+    """Export a training checkpoint."""
+    parser = argparse.ArgumentParser(description="Export a training checkpoint to a model file.")
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    args = parser.parse_args()
+    state = torch.load(args.checkpoint, weights_only=True, map_location="cpu")
+    model = SpatialModel(SpatialConfig())
+    model.load_state_dict(state["model"])
+    model.project_()
+    check_bound(model)
+    print(save_model(model, args.out).hex())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""The priors p(f) and p(z_t | z_<t): integer networks that state every symbol's mean and scale.
+
+Both walk the latent grid in four steps, (even, even), (odd, odd), (even, odd), (odd, even) positions;
+what earlier steps revealed is the spatial context of later ones, and a step's symbols are coded in
+parallel. One routine serves training, encoding and decoding: it hands (mean, index) of each step to
+an `exchange`, which returns the symbols (given, encoded or decoded).
+
+Means are in 1/4 symbol and scales are table indices, see `likelihood`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dsaecodec.exact import (
+    GATE_ONE,
+    SIGNED_MAX,
+    IntConv,
+    clamp_ste,
+    compand,
+    patches,
+    round_ste,
+    shift_round,
+)
+from dsaecodec.likelihood import LEVELS_PER_OCTAVE, MEAN_UNITS, SCALE_LEVELS
+
+Exchange = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(mean [N, C, P], index [N, C, P], positions [P]) → symbols [N, C, P]."""
+
+BASE_LIMIT = 2**20  # predictions are clamped here, so that hostile symbols cannot overflow
+QUALITY_PER_OCTAVE = 16  # quantization steps halve every 16 quality units
+REFERENCE_QUALITY = 50
+
+
+@lru_cache(maxsize=64)
+def lattice(height: int, width: int) -> tuple[Tensor, ...]:
+    """Flat positions of the four context steps of a height × width grid (empty ones left out)."""
+    grid = torch.arange(height * width).view(height, width)
+    steps = (grid[0::2, 0::2], grid[1::2, 1::2], grid[0::2, 1::2], grid[1::2, 0::2])
+    return tuple(step.flatten() for step in steps if step.numel())
+
+
+def index_offset(quality: int) -> int:
+    """Scale-index shift of a quality: finer steps make the same coefficient span more symbols."""
+    return (LEVELS_PER_OCTAVE * (quality - REFERENCE_QUALITY)) // QUALITY_PER_OCTAVE
+
+
+def _constant(like: Tensor, values: tuple[int, ...], positions: int) -> Tensor:
+    """Constant integer input channels [N, len(values), positions]."""
+    column = torch.tensor(values, dtype=like.dtype, device=like.device)
+    return column[None, :, None].expand(like.shape[0], -1, positions)
+
+
+def _finish(head: Tensor, base: Tensor, quality: int) -> tuple[Tensor, Tensor]:
+    """Split a head's output [N, 2C, P] into integer mean and clamped scale index."""
+    delta, index = head.chunk(2, dim=1)
+    base = base.clamp(-BASE_LIMIT, BASE_LIMIT)
+    return base * MEAN_UNITS + delta, clamp_ste(index + index_offset(quality), 0, SCALE_LEVELS - 1)
+
+
+class ContentPrior(nn.Module):
+    """p(f | f_hyper) and p(f_hyper): hyperprior with four-step spatial context.
+
+    Args:
+        channels: channels of f, at 1/16 of the frame.
+        hyper_channels: channels of f_hyper, at 1/32.
+        dc: channels predicted from the mean of their decoded neighbours.
+    """
+
+    def __init__(self, channels: int, hyper_channels: int, dc: tuple[int, ...]) -> None:
+        super().__init__()
+        self.channels, self.hyper_channels, self.dc = channels, hyper_channels, dc
+        self.hyper_mean = nn.Parameter(torch.zeros(hyper_channels))
+        self.hyper_index = nn.Parameter(torch.full((hyper_channels,), 12.0))
+        self.expand = IntConv(hyper_channels, 48, 3, a_max=SIGNED_MAX)
+        self.upsample = IntConv(48, 4 * 48)
+        self.embed = IntConv(channels, 48, act="signed", a_max=SIGNED_MAX)
+        self.context = IntConv(48, 64, 3, a_max=SIGNED_MAX)
+        self.mix = IntConv(48 + 64 + 1, 96)
+        self.head = IntConv(96, 2 * channels, act="none", gain=0.05)
+
+    def hyper_parameters(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Integer (mean, index) of f_hyper, shaped as `like` [N, hyper, H/32, W/32]."""
+        mean = round_ste(self.hyper_mean)[None, :, None, None].expand_as(like)
+        index = clamp_ste(round_ste(self.hyper_index), 0, SCALE_LEVELS - 1)
+        return mean, index[None, :, None, None].expand_as(like)
+
+    def decode_hyper(self, f_hyper: Tensor, height: int, width: int) -> Tensor:
+        """Hyper symbols [N, hyper, h/2, w/2] → features [N, 48, height·width], 0…255."""
+        features = self.expand(clamp_ste(f_hyper * 8, -SIGNED_MAX, SIGNED_MAX))
+        features = F.pixel_shuffle(self.upsample(features), 2)
+        return features[:, :, :height, :width].flatten(2)
+
+    def code(
+        self, f_hyper: Tensor, size: tuple[int, int], quality: int, exchange: Exchange
+    ) -> Tensor:
+        """Exchange all symbols of f, [N, C, h, w], given the hyper symbols.
+
+        Args:
+            f_hyper: integers [N, hyper, ceil(h/2), ceil(w/2)].
+            size: (h, w) of the grid of f.
+            quality: 0…100.
+            exchange: called once a context step.
+        """
+        height, width = size
+        hyper = self.decode_hyper(f_hyper, height, width)
+        count = hyper.shape[0]
+        symbols = hyper.new_zeros(count, self.channels, height * width)
+        embedded = hyper.new_zeros(count, 48, height * width)
+        known = hyper.new_zeros(count, 1, height * width)
+        for rows in (r.to(hyper.device) for r in lattice(height, width)):
+            context = self.context(embedded.unflatten(2, size), rows)
+            constant = _constant(hyper, (quality,), len(rows))
+            hidden = self.mix.matmul(torch.cat([hyper[:, :, rows], context, constant], 1))
+            base = self._dc_base(symbols, known, size, rows)
+            mean, index = _finish(self.head.matmul(hidden), base, quality)
+            values = exchange(mean, index, rows)
+            symbols = symbols.index_copy(2, rows, values)
+            embedded = embedded.index_copy(2, rows, self.embed.matmul(compand(values)))
+            known = known.index_fill(2, rows, 1.0)
+        return symbols.unflatten(2, size)
+
+    def _dc_base(
+        self, symbols: Tensor, known: Tensor, size: tuple[int, int], rows: Tensor
+    ) -> Tensor:
+        """Rounded mean of the decoded neighbours for DC channels, 0 elsewhere: [N, C, P]."""
+        dc = torch.tensor(self.dc, device=symbols.device)
+        stack = torch.cat([symbols[:, dc].clamp(-BASE_LIMIT, BASE_LIMIT), known], 1)
+        near = patches(stack.unflatten(2, size))[:, :, rows].unflatten(1, (-1, 9)).sum(2)
+        total, weight = near[:, :-1].long(), near[:, -1:].long().clamp(min=1)
+        mean = torch.div(2 * total + weight, 2 * weight, rounding_mode="floor")
+        base = symbols.new_zeros(symbols.shape[0], self.channels, len(rows))
+        return base.index_copy(1, dc, mean.to(symbols.dtype))
+
+
+class DynamicsState(NamedTuple):
+    """What the dynamics prior remembers: symbols of the last two frames and a hidden state."""
+
+    z1: Tensor  # [N, C, P] symbols of frame t-1
+    z2: Tensor  # [N, C, P] symbols of frame t-2
+    hidden: Tensor  # [N, 32, h, w], -127…127
+
+
+class DynamicsPrior(nn.Module):
+    """p(z_t | z_<t): a convolutional recurrent cell in fixed point.
+
+    The mean of a symbol is gated persistence plus gated momentum plus a learned correction,
+
+        mean = (a · z_{t-1} + m · (z_{t-1} - z_{t-2})) / 64 + delta,      a, m in 0…64,
+
+    with a, m, delta and the scale from the hidden state and the spatial context; the context sees
+    innovations z_t - (a · z_{t-1} + …)/64 of the positions already coded.
+
+    Args:
+        channels: channels of z_t.
+        motion: how many of them, first, are motion.
+    """
+
+    HIDDEN = 32
+
+    def __init__(self, channels: int, motion: int) -> None:
+        super().__init__()
+        self.channels = channels
+        hidden = self.HIDDEN
+        self.temporal = IntConv(hidden, 48, 3, a_max=SIGNED_MAX)
+        self.gates = IntConv(48, 2 * channels, act="gate", gain=0.05)
+        self.embed = IntConv(channels, 32, act="signed", a_max=SIGNED_MAX)
+        self.context = IntConv(32, 48, 3, a_max=SIGNED_MAX)
+        self.mix = IntConv(48 + 48 + 2, 96)
+        self.head = IntConv(96, 2 * channels, act="none", gain=0.05)
+        self.observe = IntConv(2 * channels, 32, act="signed", a_max=SIGNED_MAX)
+        self.candidate = IntConv(32 + hidden, hidden, 3, act="signed", a_max=SIGNED_MAX)
+        self.keep = IntConv(32 + hidden, hidden, 3, act="gate", a_max=SIGNED_MAX, gain=0.1)
+        with torch.no_grad():
+            self.gates.bias[:motion] = GATE_ONE
+            self.gates.bias[motion:channels] = GATE_ONE // 4
+            self.keep.bias.fill_(GATE_ONE // 2)
+
+    def init_state(self, count: int, size: tuple[int, int]) -> DynamicsState:
+        """The state at a restart: all zero."""
+        weight = self.temporal.weight
+        zeros = weight.new_zeros(count, self.channels, size[0] * size[1])
+        return DynamicsState(zeros, zeros, weight.new_zeros(count, self.HIDDEN, *size))
+
+    def step(
+        self, state: DynamicsState, quality: int, refs_previous: bool, exchange: Exchange
+    ) -> tuple[Tensor, DynamicsState]:
+        """Exchange the symbols of one frame.
+
+        Returns:
+            z_t [N, C, h, w] and the next state.
+        """
+        symbols = self.code(state, quality, refs_previous, exchange)
+        return symbols, self.update(state, symbols)
+
+    def code(
+        self, state: DynamicsState, quality: int, refs_previous: bool, exchange: Exchange
+    ) -> Tensor:
+        """Exchange z_t [N, C, h, w] given the state before it."""
+        size = (state.hidden.shape[2], state.hidden.shape[3])
+        temporal = self.temporal(state.hidden).flatten(2)
+        persistence, momentum = self.gates.matmul(temporal).chunk(2, dim=1)
+        velocity = state.z1 - state.z2
+        base = shift_round(persistence * state.z1 + momentum * velocity, 6)
+        base = base.clamp(-BASE_LIMIT, BASE_LIMIT)
+        symbols = torch.zeros_like(state.z1)
+        embedded = temporal.new_zeros(temporal.shape[0], 32, temporal.shape[2])
+        for rows in (r.to(base.device) for r in lattice(*size)):
+            context = self.context(embedded.unflatten(2, size), rows)
+            constant = _constant(base, (quality, GATE_ONE * refs_previous), len(rows))
+            hidden = self.mix.matmul(torch.cat([temporal[:, :, rows], context, constant], 1))
+            mean, index = _finish(self.head.matmul(hidden), base[:, :, rows], quality)
+            values = exchange(mean, index, rows)
+            symbols = symbols.index_copy(2, rows, values)
+            innovation = compand(values - base[:, :, rows].detach())
+            embedded = embedded.index_copy(2, rows, self.embed.matmul(innovation))
+        return symbols.unflatten(2, size)
+
+    def update(self, state: DynamicsState, z: Tensor) -> DynamicsState:
+        """The state after z_t [N, C, h, w]."""
+        z = z.flatten(2)
+        seen = self.observe.matmul(torch.cat([compand(z), compand(z - state.z1)], 1))
+        joint = torch.cat([seen.unflatten(2, state.hidden.shape[2:]), state.hidden], 1)
+        keep = self.keep(joint)
+        hidden = shift_round(keep * state.hidden + (GATE_ONE - keep) * self.candidate(joint), 6)
+        return DynamicsState(z, state.z1, hidden)

@@ -1,0 +1,215 @@
+"""p(x_t | z_t, f): from dequantized latents to frames.
+
+    f_hat ─ transform ─ filter ─► planes (picture at double resolution, features)     once a GOP
+    z_hat ─ motion ─ refine ─► warp two planes ─ blend ─ + residual ─ filter ─► x_hat  each frame
+
+Frames are YUV 4:2:0 in code values minus 128: luma [N, 1, H, W], chroma [N, 2, H/2, W/2], H and W
+multiples of 16. Transforms start as a 16×16 DCT of luma and 8×8 DCTs of chroma.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dsaecodec.motion import sample
+
+HALF_PEL = (-1 / 64, 4 / 64, -11 / 64, 40 / 64, 40 / 64, -11 / 64, 4 / 64, -1 / 64)
+FEATURES = 8
+NUM_COEFFICIENTS = 384  # 256 of luma, 64 of each chroma plane
+DC_CHANNELS = (0, 256, 320)
+
+
+class Yuv(NamedTuple):
+    """A batch of 4:2:0 frames, code values - 128."""
+
+    luma: Tensor  # [N, 1, H, W]
+    chroma: Tensor  # [N, 2, H/2, W/2]
+
+
+class Planes(NamedTuple):
+    """Decoded content: what frames are warped from."""
+
+    picture: Yuv
+    luma2: Tensor  # [N, 1, 2H, 2W], half-pel interpolated
+    chroma2: Tensor  # [N, 2, H, W]
+    features: Tensor  # [N, 8, H/8, W/8]
+
+
+def dct_matrix(size: int) -> Tensor:
+    """Orthonormal 2-D DCT-II of size × size blocks, rows ordered by frequency: [size², size²]."""
+    k = torch.arange(size, dtype=torch.float64)
+    basis = torch.cos(math.pi * (2 * k[None, :] + 1) * k[:, None] / (2 * size))
+    basis *= math.sqrt(2 / size)
+    basis[0] *= math.sqrt(0.5)
+    full = torch.einsum("uy,vx->uvyx", basis, basis).reshape(size * size, size * size)
+    order = sorted(range(size * size), key=lambda i: (i // size + i % size, max(divmod(i, size))))
+    return full[order].float()
+
+
+def transform_matrix(luma: int = 256, chroma: int = 64) -> Tensor:
+    """Lowest DCT coefficients of a block (16×16 luma, two 8×8 chroma): [luma + 2·chroma, 384]."""
+    chroma_rows = dct_matrix(8)[:chroma]
+    return torch.block_diag(dct_matrix(16)[:luma], chroma_rows, chroma_rows)
+
+
+def to_blocks(frame: Yuv) -> Tensor:
+    """Frames → one vector of samples a block: [N, 384, H/16, W/16]."""
+    return torch.cat([F.pixel_unshuffle(frame.luma, 16), F.pixel_unshuffle(frame.chroma, 8)], 1)
+
+
+def from_blocks(blocks: Tensor) -> Yuv:
+    """Inverse of `to_blocks`."""
+    return Yuv(F.pixel_shuffle(blocks[:, :256], 16), F.pixel_shuffle(blocks[:, 256:], 8))
+
+
+def pack(frame: Yuv) -> Tensor:
+    """Frames → [N, 24, H/4, W/4]: 4×4 luma and 2×2 chroma samples as channels."""
+    return torch.cat([F.pixel_unshuffle(frame.luma, 4), F.pixel_unshuffle(frame.chroma, 2)], 1)
+
+
+def unpack(packed: Tensor) -> Yuv:
+    """Inverse of `pack`."""
+    return Yuv(F.pixel_shuffle(packed[:, :16], 4), F.pixel_shuffle(packed[:, 16:], 2))
+
+
+def upsample_half_pel(x: Tensor) -> Tensor:
+    """Double the resolution: sample 2i is sample i, 2i+1 the 8-tap half-pel: [N, C, 2H, 2W]."""
+    taps = torch.tensor(HALF_PEL, dtype=x.dtype, device=x.device)
+    channels = x.shape[1]
+
+    def between(y: Tensor, vertical: bool) -> Tensor:
+        padding = (0, 0, 3, 4) if vertical else (3, 4, 0, 0)
+        shape = (1, 1, 8, 1) if vertical else (1, 1, 1, 8)
+        kernel = taps.view(shape).expand(channels, -1, -1, -1)
+        return F.conv2d(F.pad(y, padding, mode="replicate"), kernel, groups=channels)
+
+    rows = torch.stack([x, between(x, True)], dim=3).flatten(2, 3)
+    return torch.stack([rows, between(rows, False)], dim=4).flatten(3, 4)
+
+
+def zero_init(conv: nn.Conv2d) -> nn.Conv2d:
+    """Start a residual branch at nothing."""
+    nn.init.zeros_(conv.weight)
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)
+    return conv
+
+
+class Separable(nn.Module):
+    """Residual depthwise 3×3 + pointwise block."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.pointwise = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + F.relu(self.pointwise(self.depthwise(x)))
+
+
+class ContentSynthesis(nn.Module):
+    """f_hat → planes: inverse transform, a learned in-loop filter, features, interpolation."""
+
+    def __init__(self, width: int = 64, blocks: int = 3) -> None:
+        super().__init__()
+        self.transform = nn.Conv2d(NUM_COEFFICIENTS, 384, 1, bias=False)
+        self.transform.weight.data = transform_matrix().T[:, :, None, None].contiguous()
+        self.enter = nn.Conv2d(24, width, 3, padding=1)
+        self.blocks = nn.Sequential(*(Separable(width) for _ in range(blocks)))
+        self.leave = zero_init(nn.Conv2d(width, 24, 3, padding=1))
+        self.features = nn.Conv2d(width, FEATURES, 2, stride=2)
+
+    def forward(self, f_hat: Tensor, strength: Tensor) -> Planes:
+        """Args: f_hat [N, 384, h, w], physical units; strength [1], grows as steps get coarser."""
+        packed = pack(from_blocks(self.transform(f_hat)))
+        hidden = self.blocks(F.relu(self.enter(packed / 32)))
+        picture = unpack(packed + strength * self.leave(hidden))
+        luma2, chroma2 = upsample_half_pel(picture.luma), upsample_half_pel(picture.chroma)
+        return Planes(picture, luma2, chroma2, self.features(hidden))
+
+
+class Motion(NamedTuple):
+    """Dense motion of a frame: what `z_hat`'s motion channels mean."""
+
+    to_previous: Tensor  # [N, 2, H/8, W/8] pixels, frame → plane of the previous GOP
+    to_current: Tensor  # [N, 2, H/8, W/8] pixels, frame → plane of this GOP
+    logit: Tensor  # [N, 1, H/8, W/8] weight of the previous plane before the sigmoid
+
+
+class FrameSynthesis(nn.Module):
+    """(planes, z_hat) → x_hat."""
+
+    def __init__(self, residual_luma: int = 64, residual_chroma: int = 16) -> None:
+        super().__init__()
+        matrix = transform_matrix(residual_luma, residual_chroma)
+        self.transform = nn.Conv2d(matrix.shape[0], 384, 1, bias=False)
+        self.transform.weight.data = matrix.T[:, :, None, None].contiguous()
+        self.refine_enter = nn.Conv2d(2 * FEATURES + 2 + 5, 32, 3, padding=1)
+        self.refine_block = Separable(32)
+        self.refine_leave = zero_init(nn.Conv2d(32, 5, 3, padding=1))
+        self.enter = nn.Conv2d(24 + 16 + 24, 40, 1)
+        self.blocks = nn.Sequential(Separable(40), Separable(40))
+        self.leave = zero_init(nn.Conv2d(40, 24, 1))
+
+    def motion(self, previous: Planes, current: Planes, z_motion: Tensor) -> Motion:
+        """Motion at 1/8 from its latent [N, 5, h, w]: mean and half difference of the two, logit.
+
+        The network compares what both planes say and corrects the motion at no cost in bits.
+        """
+        coarse = F.interpolate(z_motion, scale_factor=2, mode="bilinear", align_corners=False)
+        mean, half, logit = coarse[:, :2], coarse[:, 2:4], coarse[:, 4:]
+        flows = (mean + half, mean - half)
+        seen = []
+        for planes, flow in zip((previous, current), flows, strict=True):
+            small = F.avg_pool2d(planes.picture.luma, 8) / 32
+            seen.append(sample(torch.cat([planes.features, small], 1), flow / 8))
+        inputs = torch.cat([*seen, mean / 8, half / 8, logit], 1)
+        fix = self.refine_leave(self.refine_block(F.relu(self.refine_enter(inputs))))
+        return Motion(flows[0] + fix[:, :2], flows[1] + fix[:, 2:4], logit + fix[:, 4:])
+
+    @staticmethod
+    def warp(planes: Planes, flow: Tensor) -> Yuv:
+        """Motion-compensate one plane with motion at 1/8, [N, 2, H/8, W/8]."""
+        fine = F.interpolate(flow, scale_factor=8, mode="bilinear", align_corners=False)
+        half = F.interpolate(flow / 2, scale_factor=4, mode="bilinear", align_corners=False)
+        return Yuv(sample(planes.luma2, fine, 2), sample(planes.chroma2, half, 2))
+
+    def predict(self, previous: Planes, current: Planes, motion: Motion) -> tuple[Yuv, Tensor]:
+        """Blend both warped planes; also their luma difference [N, 1, H, W]."""
+        a = self.warp(previous, motion.to_previous)
+        b = self.warp(current, motion.to_current)
+        logit = F.interpolate(motion.logit, scale_factor=4, mode="bilinear", align_corners=False)
+        weight = torch.sigmoid(logit)
+        fine = F.interpolate(weight, scale_factor=2, mode="bilinear", align_corners=False)
+        luma = b.luma + fine * (a.luma - b.luma)
+        return Yuv(luma, b.chroma + weight * (a.chroma - b.chroma)), a.luma - b.luma
+
+    def finish(self, prediction: Yuv, difference: Tensor, residual_hat: Tensor) -> Yuv:
+        """Add the residual [N, R, h, w] and filter."""
+        packed = pack(prediction)
+        residual = pack(from_blocks(self.transform(residual_hat)))
+        inputs = torch.cat([packed / 32, F.pixel_unshuffle(difference, 4) / 16, residual / 16], 1)
+        fix = self.leave(self.blocks(F.relu(self.enter(inputs))))
+        return unpack(packed + residual + fix)
+
+    def forward(self, previous: Planes, current: Planes, z_hat: Tensor) -> Yuv:
+        """Frames from z_hat [N, 5 + R, h, w] (motion, logit, residual), physical units."""
+        motion = self.motion(previous, current, z_hat[:, :5])
+        return self.finish(*self.predict(previous, current, motion), z_hat[:, 5:])
+
+
+def expand_planes(planes: Planes, times: int) -> Planes:
+    """Repeat each clip's planes for its frames: [N, …] → [N·times, …]."""
+
+    def repeat(x: Tensor) -> Tensor:
+        if x.shape[0] == 1:
+            return x.expand(times, -1, -1, -1)
+        return x.repeat_interleave(times, dim=0)
+
+    picture = Yuv(repeat(planes.picture.luma), repeat(planes.picture.chroma))
+    return Planes(picture, repeat(planes.luma2), repeat(planes.chroma2), repeat(planes.features))

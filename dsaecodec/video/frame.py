@@ -1,0 +1,68 @@
+"""What a frame is and what is known about a video; no file format, no library but NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.uint8]
+
+BT709, BT470BG, SMPTE170M, BT2020 = 1, 5, 6, 9  # matrix coefficients, ITU-T H.273 table 4
+
+
+class Frame420(NamedTuple):
+    """One picture in 8-bit YUV 4:2:0.
+
+    Attributes:
+        y: luma, uint8 [H, W].
+        u: blue-difference chroma, uint8 [ceil(H / 2), ceil(W / 2)].
+        v: red-difference chroma, the same shape.
+    """
+
+    y: Plane
+    u: Plane
+    v: Plane
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What holds for every frame of a video.
+
+    Attributes:
+        width: display width in pixels.
+        height: display height in pixels.
+        fps: frames per second, a mean where the file's rate varies.
+        matrix: YUV matrix as an H.273 code: 1 (BT.709), 5, 6 (BT.601) or 9 (BT.2020).
+        full_range: True where luma spans 0…255, False for 16…235.
+        num_frames: length if the file states it. A hint, for progress only.
+    """
+
+    width: int
+    height: int
+    fps: Fraction
+    matrix: int = BT709
+    full_range: bool = False
+    num_frames: int | None = None
+
+
+def plane_shapes(height: int, width: int) -> tuple[tuple[int, int], ...]:
+    """Shapes [rows, columns] of the planes y, u, v of a picture of that size."""
+    chroma = ((height + 1) // 2, (width + 1) // 2)
+    return (height, width), chroma, chroma
+
+
+def check_frame(frame: Frame420, height: int, width: int) -> None:
+    """Refuse planes that are not uint8 of the video's size.
+
+    Raises:
+        ValueError: shape or type differs.
+    """
+    for name, plane, shape in zip("yuv", frame, plane_shapes(height, width), strict=True):
+        if plane.shape != shape or plane.dtype != np.uint8:
+            raise ValueError(
+                f"plane {name}: {plane.dtype} {list(plane.shape)}, expected uint8 {list(shape)}"
+            )

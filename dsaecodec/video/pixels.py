@@ -1,0 +1,163 @@
+"""Conversions between RGB, other pixel formats and `Frame420`, by swscale through PyAV.
+
+Matrix and range are always given to swscale explicitly: left alone it assumes BT.601, and takes a
+frame's range from the name of its pixel format. Accurate rounding and full chroma interpolation
+keep flat colours within 1 of the exact equation; the defaults are off by up to 4.
+"""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from dsaecodec.video.frame import BT470BG, BT709, BT2020, SMPTE170M, Frame420, check_frame
+
+_PRECISE = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.BITEXACT
+)
+# H.273 codes outside the four that are kept, and the nearest of them: FCC → BT.601,
+# SMPTE 240M → BT.709, BT.2020 constant luminance → BT.2020. Anything else is taken as BT.709.
+_MATRICES = {BT709: BT709, BT470BG: BT470BG, SMPTE170M: SMPTE170M, BT2020: BT2020}
+_NEAREST = {4: SMPTE170M, 7: BT709, 10: BT2020}
+
+
+def matrix_of(frame: av.VideoFrame) -> int:
+    """YUV matrix code of a decoded frame; BT.709 where it is untagged or RGB."""
+    code = int(frame.colorspace)
+    return _MATRICES.get(code) or _NEAREST.get(code, BT709)
+
+
+def is_full_range(frame: av.VideoFrame) -> bool:
+    """Whether a decoded frame's planes, once 4:2:0, span 0…255.
+
+    "yuvj" formats are full range by definition; grey is unless tagged otherwise; RGB is converted
+    to limited range.
+    """
+    tag = int(frame.color_range)
+    if _is_rgb(frame):
+        return False
+    if _is_grey(frame):
+        return tag != int(ColorRange.MPEG)
+    return frame.format.name.startswith("yuvj") or tag == int(ColorRange.JPEG)
+
+
+def to_420(frame: av.VideoFrame, matrix: int, full_range: bool) -> Frame420:
+    """Convert a decoded frame of any pixel format; 8-bit 4:2:0 is copied as it is."""
+    if frame.format.name in ("yuv420p", "yuvj420p"):
+        return _planes(frame)
+    # swscale takes grey for full range whatever it is told: name both ends full to keep values.
+    target = _range(full_range or _is_grey(frame))
+    source = ColorRange.JPEG if _is_rgb(frame) else target
+    return _planes(_reformat(frame, "yuv420p", matrix, source, target))
+
+
+def rgb_to_420(rgb: NDArray[np.uint8], matrix: int = BT709, full_range: bool = False) -> Frame420:
+    """Convert RGB to YUV 4:2:0.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        matrix: H.273 code of the YUV matrix.
+        full_range: whether luma shall span 0…255 rather than 16…235.
+
+    Raises:
+        ValueError: shape or type differs.
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
+        raise ValueError(f"rgb: {rgb.dtype} {list(rgb.shape)}, expected uint8 [H, W, 3]")
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+    return _planes(_reformat(frame, "yuv420p", matrix, ColorRange.JPEG, _range(full_range)))
+
+
+def frame_to_rgb(
+    frame: Frame420, matrix: int = BT709, full_range: bool = False
+) -> NDArray[np.uint8]:
+    """Convert YUV 4:2:0 to RGB, uint8 [H, W, 3]; see `rgb_to_420` for the arguments."""
+    source = pack(frame, "yuv420p")
+    result = _reformat(source, "rgb24", matrix, _range(full_range), ColorRange.JPEG)
+    height, width = frame.y.shape
+    return _rows(result.planes[0], 3 * width).reshape(height, width, 3)
+
+
+def pack(frame: Frame420, pixel_format: str) -> av.VideoFrame:
+    """Copy planes into a new frame of PyAV.
+
+    Args:
+        frame: the planes.
+        pixel_format: "yuv420p", or "yuv444p" to repeat each chroma sample over its 2×2 pixels.
+    """
+    height, width = frame.y.shape
+    check_frame(frame, height, width)
+    packed = av.VideoFrame(width, height, pixel_format)
+    for source, plane in zip(frame, packed.planes, strict=True):
+        if source.shape != (plane.height, plane.width):
+            source = source.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+        _view(plane)[:, : plane.width] = source
+    return packed
+
+
+def unpack(frame: av.VideoFrame, payload: bytes | None) -> int:
+    """Fill a frame with the samples of its planes, stored one after the other without padding.
+
+    Args:
+        frame: any planar format of 8 or, ending in "le", 16 bits a sample.
+        payload: the samples; None to change nothing.
+
+    Returns:
+        The number of bytes such a frame takes.
+    """
+    offset = 0
+    for plane in frame.planes:
+        row_bytes = plane.width * (2 if frame.format.name.endswith("le") else 1)
+        end = offset + row_bytes * plane.height
+        if payload is not None:
+            rows = np.frombuffer(payload[offset:end], np.uint8).reshape(plane.height, row_bytes)
+            _view(plane)[:, :row_bytes] = rows
+        offset = end
+    return offset
+
+
+def _reformat(
+    frame: av.VideoFrame, to: str, matrix: int, source_range: ColorRange, target_range: ColorRange
+) -> av.VideoFrame:
+    matrix = _MATRICES.get(matrix, BT709)  # a stream may leave it unspecified
+    return VideoReformatter().reformat(
+        frame,
+        format=to,
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        interpolation=_PRECISE,
+        src_color_range=source_range,
+        dst_color_range=target_range,
+        threads=1,
+    )
+
+
+def _is_rgb(frame: av.VideoFrame) -> bool:
+    return frame.format.is_rgb or frame.format.has_palette
+
+
+def _is_grey(frame: av.VideoFrame) -> bool:
+    return frame.format.name.startswith(("gray", "mono", "ya8", "ya16"))
+
+
+def _range(full: bool) -> ColorRange:
+    return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def _planes(frame: av.VideoFrame) -> Frame420:
+    y, u, v = (_rows(plane, plane.width) for plane in frame.planes)
+    return Frame420(y, u, v)
+
+
+def _rows(plane: av.video.plane.VideoPlane, row_bytes: int) -> NDArray[np.uint8]:
+    return _view(plane)[:, :row_bytes].copy()  # the buffer's rows are padded
+
+
+def _view(plane: av.video.plane.VideoPlane) -> NDArray[np.uint8]:
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)

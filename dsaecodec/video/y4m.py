@@ -1,0 +1,136 @@
+"""YUV4MPEG2, the uncompressed format of pipes: one text line, then "FRAME" and planes per picture.
+
+FFmpeg's own reader ends without a word where a file is cut inside a frame; this one says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO
+
+from dsaecodec.errors import InputVideoError
+from dsaecodec.video.frame import Frame420, VideoInfo
+
+MAGIC = b"YUV4MPEG2"
+_LINE_LIMIT = 1024  # bytes; a header line is some 60 long
+_SIZE_LIMIT = 65535  # pixels a side
+
+# Chroma tag → pixel format as FFmpeg names it.
+_FORMATS = {
+    "420": "yuv420p",
+    "420jpeg": "yuv420p",
+    "420mpeg2": "yuv420p",
+    "420paldv": "yuv420p",
+    "411": "yuv411p",
+    "422": "yuv422p",
+    "444": "yuv444p",
+    "mono": "gray",
+} | {f"{c}p{bits}": f"yuv{c}p{bits}le" for c in (420, 422, 444) for bits in (9, 10, 12, 14, 16)}
+
+
+@dataclass(frozen=True)
+class Y4mHeader:
+    """The stream's first line; `pixel_format` is FFmpeg's name."""
+
+    width: int
+    height: int
+    fps: Fraction
+    pixel_format: str
+    full_range: bool
+
+
+def read_header(stream: BinaryIO, name: str) -> Y4mHeader:
+    """Read the first line, whose magic has been read already.
+
+    Args:
+        stream: positioned after `MAGIC`.
+        name: what to call the file in messages.
+
+    Raises:
+        InputVideoError: a field is missing or senseless.
+    """
+    fields = _read_line(stream, name).decode("latin-1").split()
+    values = {field[0]: field[1:] for field in fields if field[0] in "WHFC"}
+    chroma = values.get("C", "420")
+    try:
+        width, height = int(values["W"]), int(values["H"])
+        rate, base = (int(part) for part in values.get("F", "0:0").split(":"))
+    except (KeyError, ValueError):
+        raise InputVideoError(f"{name}: y4m header without a valid W, H or F field") from None
+    if not (0 < width <= _SIZE_LIMIT and 0 < height <= _SIZE_LIMIT):
+        raise InputVideoError(f"{name}: picture of {width}x{height}, expected 1…{_SIZE_LIMIT}")
+    if chroma not in _FORMATS:
+        raise InputVideoError(
+            f"{name}: y4m chroma format {chroma!r} is unknown",
+            hint="convert it: ffmpeg -i IN -pix_fmt yuv420p OUT.y4m",
+        )
+    return Y4mHeader(
+        width=width,
+        height=height,
+        fps=Fraction(rate, base) if rate > 0 and base > 0 else Fraction(25),
+        pixel_format=_FORMATS[chroma],
+        full_range="XCOLORRANGE=FULL" in fields,
+    )
+
+
+def iter_payloads(stream: BinaryIO, payload_bytes: int, name: str) -> Iterator[bytes]:
+    """Yield the bytes of each picture, planes one after the other.
+
+    Raises:
+        InputVideoError: a frame is malformed or cut short.
+    """
+    index = 0
+    while line := _read_line(stream, name):
+        if line.split()[:1] != [b"FRAME"]:
+            raise InputVideoError(f"{name}: frame {index} does not start with FRAME")
+        payload = stream.read(payload_bytes)
+        while len(payload) < payload_bytes and (more := stream.read(payload_bytes - len(payload))):
+            payload += more
+        if len(payload) < payload_bytes:
+            raise InputVideoError(
+                f"{name}: truncated: frame {index} has {len(payload)} of {payload_bytes} bytes"
+            )
+        yield payload
+        index += 1
+
+
+def count_frames(stream: BinaryIO, payload_bytes: int) -> int | None:
+    """Number of frames left in a regular file from its size, None for a pipe."""
+    if not stream.seekable():
+        return None
+    here = stream.tell()
+    left = stream.seek(0, os.SEEK_END) - here
+    stream.seek(here)
+    return left // (payload_bytes + len(b"FRAME\n"))
+
+
+class Y4mWriter:
+    """Writes 4:2:0 frames of any size, odd ones included, to a binary stream."""
+
+    def __init__(self, stream: BinaryIO, info: VideoInfo) -> None:
+        self._stream = stream
+        # y4m has no field for the matrix; the sample position is the one of MPEG-2 and H.264.
+        fields = (
+            f"W{info.width} H{info.height} F{info.fps.numerator}:{info.fps.denominator} "
+            f"Ip A1:1 C420mpeg2 XCOLORRANGE={'FULL' if info.full_range else 'LIMITED'}"
+        )
+        stream.write(MAGIC + b" " + fields.encode() + b"\n")
+
+    def write(self, frame: Frame420) -> None:
+        """Append one frame."""
+        self._stream.write(b"FRAME\n" + b"".join(plane.tobytes() for plane in frame))
+
+    def close(self) -> None:
+        """Flush; the stream stays open, it belongs to the caller."""
+        self._stream.flush()
+
+
+def _read_line(stream: BinaryIO, name: str) -> bytes:
+    """Read up to a newline; empty at the end of the stream."""
+    line = stream.readline(_LINE_LIMIT)
+    if line and not line.endswith(b"\n"):
+        raise InputVideoError(f"{name}: truncated or malformed y4m: a header line does not end")
+    return line

@@ -1,0 +1,137 @@
+"""The priors once more, in plain NumPy int64, read straight from a model file: the referee.
+
+Written from the equations, not from the code under test: convolutions are sums of shifted slices,
+logarithms come from bit lengths, divisions are integer divisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+Ints = NDArray[np.int64]
+Exchange = Callable[[Ints, Ints, list[tuple[int, int]]], Ints]
+SHIFT = 10
+RANGES = {"relu": (0, 255), "signed": (-127, 127), "gate": (0, 64)}
+
+
+def compand(x: Ints) -> Ints:
+    def one(value: int) -> int:
+        magnitude = min(abs(value), 127) + 1
+        octave = magnitude.bit_length() - 1
+        result = 18 * octave + (18 * (magnitude - 2**octave)) // 2**octave
+        return result if value > 0 else -result if value < 0 else 0
+
+    return np.vectorize(one, otypes=[np.int64])(x)
+
+
+def lattice(height: int, width: int) -> list[list[tuple[int, int]]]:
+    steps = []
+    for oy, ox in ((0, 0), (1, 1), (0, 1), (1, 0)):
+        cells = [(y, x) for y in range(oy, height, 2) for x in range(ox, width, 2)]
+        if cells:
+            steps.append(cells)
+    return steps
+
+
+class Referee:
+    """Integer priors of one model."""
+
+    def __init__(self, path: Path) -> None:
+        self.tensors = {k: v.astype(np.int64) for k, v in load_file(path).items() if "prior" in k}
+
+    def layer(self, name: str, x: Ints, act: str | None = "relu") -> Ints:
+        """Apply to [C, h, w]; the kernel follows from the weight's shape."""
+        weight, bias = self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
+        channels, height, width = x.shape
+        kernel = 3 if weight.shape[1] == 9 * channels else 1
+        assert weight.shape[1] == channels * kernel * kernel
+        weight = weight.reshape(-1, channels, kernel, kernel)
+        padded = np.pad(x, ((0, 0), (kernel // 2,) * 2, (kernel // 2,) * 2))
+        total = np.zeros((weight.shape[0], height, width), np.int64) + bias[:, None, None]
+        for dy in range(kernel):
+            for dx in range(kernel):
+                part = padded[:, dy : dy + height, dx : dx + width]
+                total += np.einsum("oc,chw->ohw", weight[:, :, dy, dx], part)
+        assert np.abs(total).max() < 2**24
+        total = (total + 2 ** (SHIFT - 1)) >> SHIFT
+        return total if act is None else np.clip(total, *RANGES[act])
+
+    def finish(self, head: Ints, base: Ints, quality: int) -> tuple[Ints, Ints]:
+        delta, index = np.split(head, 2)
+        return 4 * base + delta, np.clip(index + (3 * (quality - 50)) // 16, 0, 39)
+
+    def content(
+        self, hyper: Ints, size: tuple[int, int], quality: int, exchange: Exchange
+    ) -> Ints:
+        height, width = size
+        features = self.layer("content_prior.expand", np.clip(8 * hyper, -127, 127))
+        up = self.layer("content_prior.upsample", features)
+        count = up.shape[0] // 4
+        fine = np.zeros((count, 2 * up.shape[1], 2 * up.shape[2]), np.int64)
+        for i in range(4):
+            fine[:, i // 2 :: 2, i % 2 :: 2] = up[i::4]
+        fine = fine[:, :height, :width]
+        channels = self.tensors["content_prior.head.weight"].shape[0] // 2
+        symbols = np.zeros((channels, height, width), np.int64)
+        known = np.zeros((height, width), bool)
+        for cells in lattice(height, width):
+            seen = self.layer("content_prior.embed", compand(symbols), "signed") * known
+            context = self.layer("content_prior.context", seen)
+            constant = np.full((1, height, width), quality)
+            hidden = self.layer("content_prior.mix", np.concatenate([fine, context, constant]))
+            head = self.layer("content_prior.head", hidden, None)
+            base = np.zeros_like(symbols)
+            for y, x in cells:
+                near = [
+                    (v, u)
+                    for v in range(max(y - 1, 0), min(y + 2, height))
+                    for u in range(max(x - 1, 0), min(x + 2, width))
+                    if known[v, u]
+                ]
+                for c in (0, 256, 320):
+                    if near:
+                        total = sum(int(symbols[c, v, u]) for v, u in near)
+                        base[c, y, x] = (2 * total + len(near)) // (2 * len(near))
+            self._exchange(symbols, self.finish(head, base, quality), cells, exchange)
+            for y, x in cells:
+                known[y, x] = True
+        return symbols
+
+    @staticmethod
+    def _exchange(
+        symbols: Ints, parameters: tuple[Ints, Ints], cells: list[tuple[int, int]], do: Exchange
+    ) -> None:
+        ys, xs = (np.array(v) for v in zip(*cells, strict=True))
+        mean, index = (p[:, ys, xs] for p in parameters)
+        symbols[:, ys, xs] = do(mean, index, cells)
+
+    def dynamics(
+        self, z1: Ints, z2: Ints, hidden: Ints, quality: int, refs: bool, exchange: Exchange
+    ) -> tuple[Ints, Ints]:
+        """Returns z_t [C, h, w] and the next hidden state."""
+        _, height, width = z1.shape
+        temporal = self.layer("dynamics_prior.temporal", hidden)
+        persist, momentum = np.split(self.layer("dynamics_prior.gates", temporal, "gate"), 2)
+        base = (persist * z1 + momentum * (z1 - z2) + 32) >> 6
+        z, known = np.zeros_like(z1), np.zeros((height, width), bool)
+        for cells in lattice(height, width):
+            innovation = compand((z - base) * known)
+            seen = self.layer("dynamics_prior.embed", innovation, "signed") * known
+            context = self.layer("dynamics_prior.context", seen)
+            constant = np.zeros((2, height, width), np.int64)
+            constant[0], constant[1] = quality, 64 * refs
+            hid = self.layer("dynamics_prior.mix", np.concatenate([temporal, context, constant]))
+            head = self.layer("dynamics_prior.head", hid, None)
+            self._exchange(z, self.finish(head, base, quality), cells, exchange)
+            for y, x in cells:
+                known[y, x] = True
+        change = np.concatenate([compand(z), compand(z - z1)])
+        joint = np.concatenate([self.layer("dynamics_prior.observe", change, "signed"), hidden])
+        keep = self.layer("dynamics_prior.keep", joint, "gate")
+        candidate = self.layer("dynamics_prior.candidate", joint, "signed")
+        return z, (keep * hidden + (64 - keep) * candidate + 32) >> 6

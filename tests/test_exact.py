@@ -1,0 +1,183 @@
+"""The exact part: torch equals the int64 referee, under every setting that may change a float."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from dsaecodec.exact import ACC_LIMIT, IntConv, check_bound, compand
+from dsaecodec.model import SpatialModel
+from dsaecodec.model_io import find_model, load_model
+from dsaecodec.prior import ContentPrior, DynamicsPrior
+from tests import referee
+
+SIZE = (5, 7)
+
+
+@pytest.fixture(scope="module")
+def model() -> SpatialModel:
+    return load_model().model
+
+
+@pytest.fixture(scope="module")
+def judge() -> referee.Referee:
+    return referee.Referee(find_model(None))
+
+
+def some_symbols(seed: int, *shape: int) -> np.ndarray:
+    """Mostly small integers, some of hundreds, a few of thousands."""
+    rng = np.random.default_rng(seed)
+    scale = rng.choice([0.4, 3.0, 300.0, 4000.0], size=shape, p=[0.8, 0.15, 0.04, 0.01])
+    return np.round(rng.laplace(0, scale)).astype(np.int64)
+
+
+def record_content(prior: ContentPrior, hyper: np.ndarray, f: np.ndarray, quality: int):
+    """(mean, index) of every step for a batch: hyper [N, …], f [N, C, h, w]."""
+    seen = []
+    flat = torch.from_numpy(f).to(prior.embed.weight.dtype).flatten(2)
+
+    def exchange(mean, index, rows):
+        seen.append((mean.long().numpy(), index.long().numpy()))
+        return flat[:, :, rows]
+
+    hyper_tensor = torch.from_numpy(hyper).to(flat.dtype)
+    prior.code(hyper_tensor, f.shape[2:], quality, exchange)
+    return seen
+
+
+def record_dynamics(prior: DynamicsPrior, z: np.ndarray, quality: int, refs: bool):
+    """(mean, index) of every step of every frame: z [T, N, C, h, w]."""
+    seen = []
+    state = prior.init_state(z.shape[1], z.shape[3:])
+    for frame in z:
+        flat = torch.from_numpy(frame).to(state.hidden.dtype).flatten(2)
+
+        def exchange(mean, index, rows, flat=flat):
+            seen.append((mean.long().numpy(), index.long().numpy()))
+            return flat[:, :, rows]
+
+        _, state = prior.step(state, quality, refs, exchange)
+    return seen
+
+
+def same(a, b) -> bool:
+    return all(np.array_equal(p, q) for x, y in zip(a, b, strict=True) for p, q in zip(x, y))
+
+
+@pytest.mark.parametrize("quality", [0, 37, 100])
+def test_content_prior_equals_int64_referee(model, judge, quality):
+    hyper = some_symbols(1, model.config.hyper_channels, 3, 4)
+    f = some_symbols(2, model.content_prior.channels, *SIZE)
+    expected = []
+
+    def exchange(mean, index, cells):
+        expected.append((mean[None], index[None]))
+        return np.stack([f[:, y, x] for y, x in cells], 1)
+
+    judge.content(hyper, SIZE, quality, exchange)
+    got = record_content(model.content_prior, hyper[None], f[None], quality)
+    assert len(got) == 4 and same(got, expected)
+
+
+@pytest.mark.parametrize("refs", [False, True])
+def test_dynamics_prior_equals_int64_referee(model, judge, refs):
+    z = some_symbols(3, 5, model.config.z_channels, *SIZE)
+    expected = []
+    z1 = z2 = np.zeros_like(z[0])
+    hidden = np.zeros((DynamicsPrior.HIDDEN, *SIZE), np.int64)
+    for frame in z:
+
+        def exchange(mean, index, cells, frame=frame):
+            expected.append((mean[None], index[None]))
+            return np.stack([frame[:, y, x] for y, x in cells], 1)
+
+        coded, hidden = judge.dynamics(z1, z2, hidden, 50, refs, exchange)
+        z1, z2 = coded, z1
+    got = record_dynamics(model.dynamics_prior, z[:, None], 50, refs)
+    assert len(got) == 20 and same(got, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("batch", [1, 15, 16, 32])
+def test_a_batch_says_what_its_members_say(batch, dtype):
+    """In float32, as in training, and float64; no setting of batch, oneDNN or autocast matters."""
+    loaded = load_model().model
+    for prior in (loaded.content_prior, loaded.dynamics_prior):
+        prior.to(dtype)
+        for module in prior.modules():
+            if isinstance(module, IntConv):
+                module.freeze()
+    hyper = some_symbols(4, batch, loaded.config.hyper_channels, 2, 2).clip(-60, 60)
+    f = some_symbols(5, batch, loaded.content_prior.channels, 4, 4)
+    z = some_symbols(6, 3, batch, loaded.config.z_channels, 4, 4)
+    single = [
+        record_content(loaded.content_prior, hyper[i : i + 1], f[i : i + 1], 60)
+        + record_dynamics(loaded.dynamics_prior, z[:, i : i + 1], 60, True)
+        for i in range(batch)
+    ]
+    expected = [
+        tuple(np.concatenate([one[k][p] for one in single]) for p in (0, 1))
+        for k in range(len(single[0]))
+    ]
+    for mkldnn in (True, False):
+        for autocast in (True, False):
+            with (
+                torch.backends.mkldnn.flags(enabled=mkldnn),
+                torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast),
+            ):
+                got = record_content(loaded.content_prior, hyper, f, 60)
+                got += record_dynamics(loaded.dynamics_prior, z, 60, True)
+            assert same(got, expected), (mkldnn, autocast)
+
+
+SETTINGS = [
+    {},
+    {"ATEN_CPU_CAPABILITY": "default"},
+    {"ONEDNN_MAX_CPU_ISA": "SSE41"},
+    {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+    {"OMP_NUM_THREADS": "1"},
+    {"OMP_NUM_THREADS": "2"},
+]
+
+
+def test_symbols_of_a_file_do_not_depend_on_the_machine(golden):
+    """One file, every instruction set and thread count: one digest of its symbols."""
+    digests = set()
+    for setting in SETTINGS:
+        command = [sys.executable, "-m", "dsaecodec", "verify", str(golden), "--json"]
+        done = subprocess.run(
+            command, env=os.environ | setting, capture_output=True, text=True, check=True
+        )
+        digests.add(json.loads(done.stdout)["symbols"])
+    assert len(digests) == 1
+
+
+def test_compand_equals_its_definition():
+    values = np.arange(-2000, 2001)
+    got = compand(torch.from_numpy(values).double()).long().numpy()
+    assert np.array_equal(got, referee.compand(values))
+    assert got.min() == -126 and got.max() == 126 and np.all(np.diff(got) >= 0)
+
+
+def test_bound_is_enforced():
+    layer = IntConv(8, 4)
+    with torch.no_grad():
+        layer.weight[2].fill_(50.0)
+    with pytest.raises(ValueError, match="channel 2"):
+        check_bound(torch.nn.ModuleDict({"bad": layer}))
+    layer.project_()
+    check_bound(torch.nn.ModuleDict({"good": layer}))
+    assert float(layer.row_bound().max()) < ACC_LIMIT
+
+
+def test_straight_through_gradient_reaches_weights():
+    layer = IntConv(3, 2, 3)
+    x = torch.randint(0, 200, (1, 3, 4, 4)).float()
+    layer(x).sum().backward()
+    assert float(layer.weight.grad.abs().sum()) > 0
