@@ -96,7 +96,7 @@ def limited_threads(threads: int | None) -> Iterator[None]:
     if threads:
         torch.set_num_threads(threads)
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             yield
     finally:
         torch.set_num_threads(before)
@@ -331,6 +331,7 @@ class Decoder:
                 pictures = model.synthesize(b, a, z_hat)
                 frames = list(to_frames(pictures, info.height, info.width))
             yield from frames
+            del frames  # not to be held while the next ones are made
 
 
 def verify_stream(

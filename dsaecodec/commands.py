@@ -74,7 +74,7 @@ def encode(
         _print_json(facts)
     elif not quiet:
         _say(
-            f"{target}: {facts['frames']} frames, {facts['bytes']:,} bytes, "
+            f"{_shown(target)}: {facts['frames']} frames, {facts['bytes']:,} bytes, "
             f"{facts['bpp']:.4f} bpp, {facts['kbps']:.1f} kb/s, {facts['fps']:.1f} fps"
         )
 
@@ -113,7 +113,7 @@ def decode(
         facts = {"input": source, "output": target, "frames": count, "seconds": seconds}
         _print_json(facts | {"fps": speed, "note": writer.note})
     elif not quiet:
-        _say(f"{target}: {count} frames, {speed:.1f} fps")
+        _say(f"{_shown(target)}: {count} frames, {speed:.1f} fps")
         if writer.note:
             _say(f"note: {writer.note}")
 
@@ -193,6 +193,10 @@ def _named(source: str) -> Iterator[None]:
         name = "standard input" if source == "-" else source
         error.args = (f"{name}: {error}",)
         raise
+
+
+def _shown(output: str) -> str:
+    return "standard output" if output == "-" else output
 
 
 def _print_json(facts: dict[str, Any]) -> None:

@@ -34,40 +34,41 @@ class GopPlan:
     refs_previous: bool
 
 
-def split_shots(frames: Iterable[Frame420], limit: int) -> Iterator[tuple[list[Frame420], bool]]:
-    """Yield (up to `limit` frames of one shot, whether the shot goes on after them)."""
-    pending: list[Frame420] = []
-    before = 0.0
-    for frame in frames:
-        if pending:
-            difference = _difference(pending[-1], frame)
-            cut = difference > CUT_DIFFERENCE and difference > CUT_RATIO * before
-            before = difference
-            if cut or len(pending) == limit:
-                yield pending, not cut
-                pending = []
-        pending.append(frame)
-    if pending:
-        yield pending, False
-
-
 def plan_gops(frames: Iterable[Frame420], gop: int) -> Iterator[GopPlan]:
-    """Cut frames into GOPs of at most `gop` frames, holding no more than that many at a time."""
-    fresh = True  # the next frame begins a shot
+    """Cut frames into GOPs of at most `gop` frames, holding no more than that and one."""
     held: list[Frame420] = []
-    for chunk, goes_on in split_shots(frames, gop):
-        held += chunk
-        if fresh and not goes_on:
-            yield GopPlan(tuple(held), len(held) // 2, False)
+    fresh = True  # nothing of this shot has been planned yet
+    for frame, cut in mark_cuts(frames):
+        if cut and held:
+            yield _rest(held, fresh)
             held = []
-            continue
-        if fresh:
+        fresh = fresh or cut
+        held.append(frame)
+        if fresh and len(held) > gop:
             yield GopPlan((held.pop(0),), 0, False)
             fresh = False
-        while len(held) >= gop or (held and not goes_on):
-            part, held = held[:gop], held[gop:]
-            yield GopPlan(tuple(part), len(part) - 1, True)
-        fresh = not goes_on
+        if not fresh and len(held) == gop:
+            yield GopPlan(tuple(held), gop - 1, True)
+            held = []
+    if held:
+        yield _rest(held, fresh)
+
+
+def _rest(held: list[Frame420], fresh: bool) -> GopPlan:
+    """The last GOP of a shot: its only one, or what is left of it."""
+    if fresh:
+        return GopPlan(tuple(held), len(held) // 2, False)
+    return GopPlan(tuple(held), len(held) - 1, True)
+
+
+def mark_cuts(frames: Iterable[Frame420]) -> Iterator[tuple[Frame420, bool]]:
+    """Yield (frame, whether a new shot begins with it); False for the very first."""
+    previous: Frame420 | None = None
+    before = 0.0
+    for frame in frames:
+        difference = _difference(previous, frame) if previous else 0.0
+        yield frame, difference > CUT_DIFFERENCE and difference > CUT_RATIO * before
+        previous, before = frame, difference
 
 
 def _difference(a: Frame420, b: Frame420) -> float:

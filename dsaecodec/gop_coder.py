@@ -73,6 +73,8 @@ def code_content(
     size: tuple[int, int],
     quality: int,
     targets: tuple[Tensor, Tensor] | None,
+    *,
+    exact: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Code f_hyper and f of one GOP.
 
@@ -82,6 +84,7 @@ def code_content(
         size: (h, w) of the grid of f.
         quality: 0…100.
         targets: (f_hyper [1, hyper, ⌈h/2⌉, ⌈w/2⌉], f [1, C, h, w]) in symbol units, or None.
+        exact: the targets are symbols, to be coded as they are.
 
     Returns:
         The integers of both, float64.
@@ -91,10 +94,10 @@ def code_content(
     mean, index = prior.hyper_parameters(torch.zeros(shape, dtype=torch.float64))
     target = None if targets is None else targets[0].flatten(2)
     everywhere = torch.arange(shape[2] * shape[3])
-    exchange = exchange_with(coder, target)
+    exchange = exchange_with(coder, target, exact)
     hyper = exchange(mean.flatten(2), index.flatten(2), everywhere).view(shape)
     target = None if targets is None else targets[1].flatten(2)
-    return hyper, prior.code(hyper, size, quality, exchange_with(coder, target))
+    return hyper, prior.code(hyper, size, quality, exchange_with(coder, target, exact))
 
 
 def code_dynamics(

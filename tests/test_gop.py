@@ -1,0 +1,37 @@
+"""Planning GOPs: every frame once, in order; contents and references where they belong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dsaecodec.gop import plan_gops
+from dsaecodec.video.frame import Frame420
+
+
+def shot(num_frames: int, level: int) -> list[Frame420]:
+    flat = np.full((32, 32), level, np.uint8)
+    return [Frame420(flat + t % 3, flat[:16, :16], flat[:16, :16]) for t in range(num_frames)]
+
+
+@pytest.mark.parametrize("lengths", [[1], [7], [8], [9], [30], [8, 8], [9, 3, 20], [1, 2]])
+@pytest.mark.parametrize("gop", [1, 3, 8])
+def test_plans_tile_the_frames(lengths, gop):
+    shots = [shot(n, 20 + 90 * (i % 2)) for i, n in enumerate(lengths)]
+    frames = [frame for one in shots for frame in one]
+    plans = list(plan_gops(frames, gop))
+    assert [id(f) for p in plans for f in p.frames] == [id(f) for f in frames]
+    starts = np.cumsum([0] + lengths)[:-1]
+    position = 0
+    for plan in plans:
+        assert 1 <= len(plan.frames) <= gop and 0 <= plan.anchor < len(plan.frames)
+        assert plan.refs_previous is (position not in starts)
+        inside = [s for s in starts if position < s < position + len(plan.frames)]
+        assert not inside, "a GOP never spans a cut"
+        if plan.refs_previous:
+            assert plan.anchor == len(plan.frames) - 1
+        position += len(plan.frames)
+
+
+def test_no_frames_no_gops():
+    assert list(plan_gops([], 8)) == []
