@@ -5,8 +5,8 @@
 Each clip is encoded at each quality to a file, decoded by another process, and compared. A row of
 the CSV is one file; bpp counts every byte of it. Beside them stand two ablations:
 
-- prior_saved_bits: what the file's dynamics would cost more if the recurrent prior's state were held
-  at zero (ideal code lengths of the same symbols under the same weights);
+- prior_saved_bits: what the file's dynamics would cost more if the recurrent prior's state were
+  held at zero (ideal code lengths of the same symbols under the same weights);
 - rows with content "first": every GOP's content inferred from its first frame alone.
 
 With --anchors, BD-rate against x264 medium of that CSV (RGB PSNR, Akima, per clip, then averaged).
@@ -24,6 +24,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -74,15 +75,13 @@ def encode(frames: list[Frame420], info: VideoInfo, job: Job) -> tuple[bytes, in
     from bitstream import Colour, Header, StreamWriter, SymbolCounter, SymbolDecoder
     from dsaecodec.codec import GopEncoder, grid_size, limited_threads
     from dsaecodec.gop import plan_gops
-    from dsaecodec.gop_coder import code_dynamics
+    from dsaecodec.gop_coder import code_dynamics, fixed
     from dsaecodec.model_io import load_model
 
     loaded = load_model(job.model, "cpu")
     colour = Colour(info.matrix, info.full_range)
     sink = io.BytesIO()
-    writer = StreamWriter(
-        sink, Header(loaded.identity, info.width, info.height, info.fps, colour)
-    )
+    writer = StreamWriter(sink, Header(loaded.identity, info.width, info.height, info.fps, colour))
     encoder = GopEncoder(loaded, info.height, info.width, job.quality)
     size, saved = grid_size(info.height, info.width), 0.0
     for plan in plan_gops(frames, job.gop):
@@ -96,7 +95,7 @@ def encode(frames: list[Frame420], info: VideoInfo, job: Job) -> tuple[bytes, in
             costs = []
             for remember in (True, False):
                 counter = SymbolCounter(loaded.tables)
-                code_dynamics(loaded.model, counter, *setting, z, remember=remember, exact=True)
+                code_dynamics(loaded.model, counter, *setting, fixed(z), remember=remember)
                 costs.append(counter.bits)
             saved += costs[1] - costs[0]
         writer.write_gop(gop)
@@ -125,9 +124,7 @@ def measure(job: Job) -> Row:
             if (video.info.height, video.info.width) != (info.height, info.width):
                 raise ValueError(f"{job.clip}: decoded to another size")
             got = list(video)
-    rgb = [
-        [frame_to_rgb(f, info.matrix, info.full_range) for f in clip] for clip in (frames, got)
-    ]
+    rgb = [[frame_to_rgb(f, info.matrix, info.full_range) for f in clip] for clip in (frames, got)]
     summary = bitstream.scan(io.BytesIO(data))
     return Row(
         clip=job.clip.name,
@@ -181,7 +178,9 @@ def read_anchors(path: Path) -> Curves:
 
 def summarize(rows: list[Row], anchors: Curves) -> str:
     """Markdown: means a quality, BD-rates a clip, what the two ablations say."""
-    out = ["| quality | bpp | PSNR RGB | PSNR YUV | content | dynamics | prior saves | content first |"]
+    out = [
+        "| quality | bpp | PSNR RGB | PSNR YUV | content | dynamics | prior saves | content first |"
+    ]
     out.append("|---|---|---|---|---|---|---|---|")
     main = [r for r in rows if r.content == "gop"]
     curves: Curves = defaultdict(lambda: defaultdict(list))
@@ -255,7 +254,10 @@ def main() -> None:
     ]
     rows = []
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(args.jobs) as pool, open(args.out, "w", newline="") as file:
+    with (
+        ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool,
+        open(args.out, "w", newline="") as file,
+    ):
         writer = csv.DictWriter(file, list(Row.__annotations__), lineterminator="\n")
         writer.writeheader()
         for row in pool.map(measure, jobs):

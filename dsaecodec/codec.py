@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,8 +28,15 @@ from bitstream import (
 )
 from dsaecodec.errors import ConfigError, ModelError
 from dsaecodec.gop import GopPlan, plan_gops
-from dsaecodec.gop_coder import SymbolDigest, code_content, code_dynamics
-from dsaecodec.model import SIDE_CHANNELS, SpatialModel, smoothness
+from dsaecodec.gop_coder import (
+    SymbolDigest,
+    Target,
+    Unheard,
+    code_content,
+    code_dynamics,
+    fixed,
+)
+from dsaecodec.model import SIDE_CHANNELS, SpatialModel, lagrangian, motion_stiffness, smoothness
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.synthesis import Planes, Yuv, expand_planes
 from dsaecodec.video.frame import Frame420, VideoInfo
@@ -37,6 +45,7 @@ DEFAULT_GOP = 16
 MAX_GOP = 128
 CHUNK_PIXELS = 2**20  # frames are synthesized in batches of about this many pixels
 BLOCK = 16
+CONTENT_REACH = 32.0  # frames' worth of squared error that a content coefficient is charged with
 
 
 @dataclass(frozen=True)
@@ -166,7 +175,7 @@ class GopEncoder:
         planes = self.model.synthesize_content(f_hat, self.quality)
         content = coder.finish()
         previous = self.previous if plan.refs_previous and self.previous else planes
-        z_targets = self.infer_dynamics(frames, previous, planes, plan.anchor)
+        z_targets = self.infer_dynamics(frames, previous, planes, plan)
         coder = SymbolEncoder(self.loaded.tables)
         count = len(plan.frames)
         refs = plan.refs_previous
@@ -174,33 +183,54 @@ class GopEncoder:
         self.previous = planes
         return Gop(self.quality, refs, count, content, (Segment(0, count, coder.finish()),))
 
-    def infer_content(self, frames: Yuv, anchor: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """((f_hyper, f) in symbol units on the CPU, steps of f)."""
+    def infer_content(self, frames: Yuv, anchor: int) -> tuple[tuple[Target, Target], Tensor]:
+        """Targets of f_hyper and f on the CPU, and the steps of f."""
         one = Yuv(frames.luma[anchor : anchor + 1], frames.chroma[anchor : anchor + 1])
         steps = self.model.f_steps(self.quality)
         scaled = self.model.content_posterior(one) / steps
         hyper = self.model.content_posterior.infer_hyper(scaled)
-        return (hyper.cpu(), scaled.cpu()), steps
+        stiffness = CONTENT_REACH * steps.square() / lagrangian(self.quality)
+        return (fixed(hyper.cpu()), Target(scaled.cpu(), stiffness.cpu())), steps
 
-    def infer_dynamics(self, frames: Yuv, previous: Planes, current: Planes, anchor: int) -> Tensor:
-        """z_t of all frames in symbol units, [T, C, h, w] on the CPU; motion is rounded."""
+    def infer_dynamics(
+        self, frames: Yuv, previous: Planes, current: Planes, plan: GopPlan
+    ) -> Target:
+        """Target of z_t of all frames on the CPU.
+
+        Motion is chosen first, in a pass of the prior over a GOP without residuals; the residual is
+        what the prediction by that motion lacks.
+        """
         model, steps = self.model, self.model.z_steps(self.quality)
+        side = steps[:, :SIDE_CHANNELS]
+        per_bit = 1 / lagrangian(self.quality)
         luma = frames.luma.transpose(0, 1)
         mu = smoothness(self.quality)
-        motion = model.infer_motion(luma, previous, current, anchor, mu)
-        motion = torch.floor(motion / steps[:, :SIDE_CHANNELS] + 0.5)
-        motion_hat = motion * steps[:, :SIDE_CHANNELS]
+        motion = model.infer_motion(luma, previous, current, plan.anchor, mu)
+        stiffness = motion_stiffness(frames.luma, motion) * side.square() * per_bit
+        motion = self._choose_motion(Target(motion / side, stiffness), plan).to(steps)
         residuals = []
         chunk = chunk_frames(self.height, self.width)
         for t in range(0, luma.shape[1], chunk):
             part = Yuv(frames.luma[t : t + chunk], frames.chroma[t : t + chunk])
             times = part.luma.shape[0]
             a, b = expand_planes(previous, times), expand_planes(current, times)
-            dense = model.frame_synthesis.motion(a, b, motion_hat[t : t + chunk])
+            dense = model.frame_synthesis.motion(a, b, motion[t : t + chunk] * side)
             prediction, _ = model.frame_synthesis.predict(a, b, dense)
             residuals.append(model.dynamics_posterior.infer_residual(part, prediction))
-        residual = torch.cat(residuals) / steps[:, SIDE_CHANNELS:]
-        return torch.cat([motion, residual], 1).cpu()
+        values = torch.cat([motion, torch.cat(residuals) / steps[:, SIDE_CHANNELS:]], 1)
+        stiffness = steps.square() * per_bit
+        stiffness[:, :SIDE_CHANNELS] = math.inf
+        return Target(values.cpu(), stiffness.cpu())
+
+    def _choose_motion(self, target: Target, plan: GopPlan) -> Tensor:
+        """Symbols of motion and mixing, [T, 5, h, w]."""
+        count, _, *size = target.values.shape
+        rest = (count, self.model.config.z_channels - SIDE_CHANNELS, *size)
+        values = torch.cat([target.values.cpu(), torch.zeros(rest)], 1)
+        stiffness = torch.cat([target.stiffness.cpu(), torch.full(rest, math.inf)], 1)
+        setting = (self.size, self.quality, plan.refs_previous, count)
+        z = code_dynamics(self.model, Unheard(), *setting, Target(values, stiffness))
+        return z[:, :SIDE_CHANNELS]
 
 
 def encode_video(

@@ -118,9 +118,7 @@ class ClipSampler:
 
     def __init__(self, shots: list[Shot], num_frames: int, size: int, device: str = "cpu") -> None:
         self.num_frames, self.size, self.device = num_frames, size, device
-        self.shots = [
-            s for s in shots if len(s) >= num_frames and min(s.luma.shape[1:]) >= size
-        ]
+        self.shots = [s for s in shots if len(s) >= num_frames and min(s.luma.shape[1:]) >= size]
         if not self.shots:
             raise ValueError(f"no shot has {num_frames} frames of at least {size}×{size} pixels")
         self.weights = torch.tensor([float(s.luma.numel()) ** 0.5 for s in self.shots])

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,11 +33,11 @@ class _Round(torch.autograd.Function):
     """floor(x + 1/2), gradient of the identity."""
 
     @staticmethod
-    def forward(ctx: object, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         return torch.floor(x + 0.5)
 
     @staticmethod
-    def backward(ctx: object, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad
 
 
@@ -44,13 +45,13 @@ class _Clamp(torch.autograd.Function):
     """clamp(x, low, high); outside, only a gradient that points back inside passes."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def,override]
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
         ctx.save_for_backward(x)
         ctx.low, ctx.high = low, high
         return x.clamp(low, high)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def,override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
         blocked = ((x < ctx.low) & (grad > 0)) | ((x > ctx.high) & (grad < 0))
         return grad.masked_fill(blocked, 0.0), None, None
@@ -58,12 +59,12 @@ class _Clamp(torch.autograd.Function):
 
 def round_ste(x: Tensor) -> Tensor:
     """Round half up, with a straight-through gradient."""
-    return _Round.apply(x)  # type: ignore[no-any-return]
+    return _Round.apply(x)
 
 
 def clamp_ste(x: Tensor, low: float, high: float) -> Tensor:
     """Clamp whose gradient can lead a value back inside."""
-    return _Clamp.apply(x, float(low), float(high))  # type: ignore[no-any-return]
+    return _Clamp.apply(x, float(low), float(high))
 
 
 def shift_round(x: Tensor, shift: int) -> Tensor:

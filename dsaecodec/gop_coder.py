@@ -1,14 +1,15 @@
 """Symbols of one GOP through a coder: encoding and decoding share every line.
 
-A coder has `code(table_index, symbols) → symbols`; an encoder takes symbols, a decoder is given None.
-Encoders pass targets, latents in units of their steps; symbols are chosen when the prior's
+A coder has `code(table_index, symbols) → symbols`; an encoder takes symbols, a decoder is given
+None. Encoders pass targets, latents in units of their steps; symbols are chosen when the prior's
 distribution at their place is known, so that rounding can weigh what a symbol costs.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
+import math
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -20,8 +21,7 @@ from dsaecodec.model import SpatialModel
 from dsaecodec.prior import Exchange
 
 SYMBOL_LIMIT = 2**20  # encoders keep symbols inside ±SYMBOL_LIMIT
-RATE_WEIGHT = 0.108  # λ·log2(e) / (2·step²) with λ = 0.15·step²: half a bit's worth in distortion
-MAX_SHRINK = 0.3
+LOG2_E = math.log2(math.e)
 
 
 class Coder(Protocol):
@@ -34,32 +34,68 @@ class Coder(Protocol):
         ...
 
 
-def choose_symbols(target: Tensor, mean: Tensor, index: Tensor) -> Tensor:
-    """Rate-distortion optimised rounding: pull targets to the mean by what a bit is worth there.
+class Unheard:
+    """A coder that codes nothing, for trying symbols out."""
 
-    A Laplace prior of scale b charges log2(e)/b bits for each unit of distance from its mean.
+    def code(
+        self, table_index: NDArray[np.uint16], symbols: NDArray[np.int32] | None
+    ) -> NDArray[np.int32]:
+        """Return the symbols."""
+        assert symbols is not None
+        return symbols
+
+
+class Target(NamedTuple):
+    """What an encoder wants to say, in symbol units.
+
+    Attributes:
+        values: latents divided by their steps, [N, C, h, w].
+        stiffness: squared error that missing a value by one symbol costs, over λ, in bits;
+            broadcast against `values`. Infinite: always the nearest symbol.
     """
-    centre = mean / MEAN_UNITS
-    distance = target - centre
-    shrink = (RATE_WEIGHT / scale_of(index)).clamp(max=MAX_SHRINK)
-    pulled = target - torch.sign(distance) * torch.minimum(distance.abs(), shrink)
+
+    values: Tensor
+    stiffness: Tensor
+
+    def frame(self, t: int) -> Target:
+        """The target of one frame."""
+        one = slice(t, t + 1)
+        stiffness = self.stiffness if self.stiffness.shape[0] == 1 else self.stiffness[one]
+        return Target(self.values[one], stiffness)
+
+    def at(self, rows: Tensor) -> Target:
+        """Values and stiffness [N, C, P] of some positions, float64."""
+        parts = (x.expand_as(self.values).flatten(2)[:, :, rows].double() for x in self)
+        return Target(*parts)
+
+
+def fixed(symbols: Tensor) -> Target:
+    """A target that is coded as it is."""
+    return Target(symbols, torch.full((1, 1, 1, 1), math.inf))
+
+
+def choose_symbols(target: Target, mean: Tensor, index: Tensor) -> Tensor:
+    """Rate-distortion optimised rounding: pull values to the mean by what a bit is worth there.
+
+    A Laplace prior of scale b charges log2(e)/b bits for each unit of distance from its mean μ, so
+    stiffness · (s - value)² + |s - μ| · log2(e)/b is least at the value moved by
+    log2(e) / (2 · b · stiffness) towards μ.
+    """
+    distance = target.values - mean / MEAN_UNITS
+    shift = LOG2_E / (2 * scale_of(index) * target.stiffness)
+    pulled = target.values - torch.sign(distance) * torch.minimum(distance.abs(), shift)
     return torch.floor(pulled + 0.5).clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
 
 
-def exchange_with(coder: Coder, target: Tensor | None, exact: bool = False) -> Exchange:
-    """An exchange for the priors: target [1, C, P] in symbol units when encoding, else None.
-
-    With `exact` the target is symbols already, and passes as it is.
-    """
+def exchange_with(coder: Coder, target: Target | None) -> Exchange:
+    """An exchange for the priors; without a target the coder is a decoder."""
 
     def exchange(mean: Tensor, index: Tensor, rows: Tensor) -> Tensor:
         integer, fraction = split_mean(mean)
         table = table_index(fraction, index).flatten().numpy().astype(np.uint16)
         offset = None
         if target is not None:
-            symbols = target[:, :, rows].to(mean.dtype)
-            if not exact:
-                symbols = choose_symbols(symbols, mean, index)
+            symbols = choose_symbols(target.at(rows), mean, index)
             offset = (symbols - integer).flatten().numpy().astype(np.int32)
         coded = torch.from_numpy(coder.code(table, offset).astype(np.float64))
         return integer + coded.view_as(integer)
@@ -72,9 +108,7 @@ def code_content(
     coder: Coder,
     size: tuple[int, int],
     quality: int,
-    targets: tuple[Tensor, Tensor] | None,
-    *,
-    exact: bool = False,
+    targets: tuple[Target, Target] | None,
 ) -> tuple[Tensor, Tensor]:
     """Code f_hyper and f of one GOP.
 
@@ -83,8 +117,7 @@ def code_content(
         coder: encoder, decoder or counter.
         size: (h, w) of the grid of f.
         quality: 0…100.
-        targets: (f_hyper [1, hyper, ⌈h/2⌉, ⌈w/2⌉], f [1, C, h, w]) in symbol units, or None.
-        exact: the targets are symbols, to be coded as they are.
+        targets: of f_hyper [1, hyper, ⌈h/2⌉, ⌈w/2⌉] and of f [1, C, h, w], or None to decode.
 
     Returns:
         The integers of both, float64.
@@ -92,12 +125,11 @@ def code_content(
     prior = model.content_prior
     shape = (1, prior.hyper_channels, (size[0] + 1) // 2, (size[1] + 1) // 2)
     mean, index = prior.hyper_parameters(torch.zeros(shape, dtype=torch.float64))
-    target = None if targets is None else targets[0].flatten(2)
+    of_hyper, of_f = targets or (None, None)
     everywhere = torch.arange(shape[2] * shape[3])
-    exchange = exchange_with(coder, target, exact)
+    exchange = exchange_with(coder, of_hyper)
     hyper = exchange(mean.flatten(2), index.flatten(2), everywhere).view(shape)
-    target = None if targets is None else targets[1].flatten(2)
-    return hyper, prior.code(hyper, size, quality, exchange_with(coder, target, exact))
+    return hyper, prior.code(hyper, size, quality, exchange_with(coder, of_f))
 
 
 def code_dynamics(
@@ -107,10 +139,9 @@ def code_dynamics(
     quality: int,
     refs_previous: bool,
     num_frames: int,
-    targets: Tensor | None,
+    targets: Target | None,
     *,
     remember: bool = True,
-    exact: bool = False,
 ) -> Tensor:
     """Code z_t of consecutive frames from a restart of the prior.
 
@@ -118,9 +149,8 @@ def code_dynamics(
         model, coder, size, quality: as in `code_content`.
         refs_previous: whether the GOP uses two planes.
         num_frames: frames of the segment.
-        targets: [T, C, h, w] in symbol units, or None.
+        targets: of [T, C, h, w], or None to decode.
         remember: False holds the prior's state at zero, to measure what recurrence saves.
-        exact: the targets are symbols, to be coded as they are.
 
     Returns:
         z symbols [T, C, h, w], float64 integers.
@@ -129,8 +159,7 @@ def code_dynamics(
     start = state = prior.init_state(1, size)
     frames = []
     for t in range(num_frames):
-        target = None if targets is None else targets[t : t + 1].flatten(2)
-        exchange = exchange_with(coder, target, exact)
+        exchange = exchange_with(coder, None if targets is None else targets.frame(t))
         z, state = prior.step(state if remember else start, quality, refs_previous, exchange)
         frames.append(z)
     return torch.cat(frames)

@@ -1,8 +1,9 @@
 """Distribution of a latent symbol given the prior's integers, and its frequency tables.
 
-A prior states, for each symbol, an integer mean (in 1/4 symbol) and a scale index. Their pair selects
-one stored table: a Laplace distribution of scale b = 0.06 · 2^(index/3), shifted by the fraction of
-the mean, integrated over unit intervals. What the mean's integer part leaves is coded by that table.
+A prior states, for each symbol, an integer mean (in 1/4 symbol) and a scale index. Their pair
+selects one stored table: a Laplace distribution of scale b = 0.06 · 2^(index/3), shifted by the
+fraction of the mean, integrated over unit intervals. What the mean's integer part leaves is coded
+by that table.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ integer arithmetic in `prior`; everything here in floating point only shapes pix
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsaecodec.exact import IntConv
-from dsaecodec.motion import estimate_chain, sample
+from dsaecodec.motion import estimate_chain, gradients, sample
 from dsaecodec.posterior import ContentPosterior, DynamicsPosterior
 from dsaecodec.prior import (
     QUALITY_PER_OCTAVE,
@@ -34,6 +35,7 @@ from dsaecodec.synthesis import (
 
 MOTION_CHANNELS = 4
 SIDE_CHANNELS = MOTION_CHANNELS + 1  # motion and mixing logit
+MIN_STIFFNESS = 128.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,26 @@ def motion_step(quality: float) -> float:
 def lagrangian(quality: float) -> float:
     """λ of the training objective D + λ·R (squared grey levels a bit and pixel)."""
     return 0.6 * content_step(quality) ** 2
+
+
+def motion_stiffness(luma: Tensor, motion: Tensor) -> Tensor:
+    """Squared error that a unit of error in each motion latent costs, to first order.
+
+    Moving a block's prediction by δ changes its pixels by gᵀδ, g the image gradient; a vector
+    reaches about two blocks' pixels. The half difference of two motions moves the planes apart and
+    is felt half as much. The mixing logit is not weighed against its bits: that never paid.
+
+    Args:
+        luma: [T, 1, H, W].
+        motion: [T, 5, H/16, W/16], whose shape counts.
+
+    Returns:
+        [T, 5, H/16, W/16], squared grey levels per squared pixel; infinite for the logit.
+    """
+    dy, dx = gradients(luma)
+    energy = F.avg_pool2d(torch.cat([dy, dx], 1).square(), 16) * 512 + MIN_STIFFNESS
+    mixing = torch.full_like(motion[:, :1], math.inf)
+    return torch.cat([energy, 0.5 * energy, mixing], 1)
 
 
 def smoothness(quality: int) -> float:

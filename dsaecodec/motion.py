@@ -1,16 +1,16 @@
 """Classical dense motion, the starting point of the posterior of z_t.
 
 Regularised Lucas-Kanade on a grid of one vector per 16×16 block, bilinearly interpolated as the
-synthesis does. In each block and pyramid level, with image gradients g, error e = x_t - plane(p + v)
+synthesis does. In each block and pyramid level, with image gradients g, error e = x_t - plane(p+v)
 and weights w = 1 / (1 + (e/σ)²), the Gauss-Newton step with a smoothness prior is
 
     (⟨w g gᵀ⟩ + μI) v_new = ⟨w g gᵀ⟩ v + ⟨w g e⟩ + μ v̄_new,       v̄ = mean of the 3×3 neighbours,
 
 solved by a few Jacobi sweeps. Then each block keeps the best of the refined, the predicted, the
 preceding, the zero and the smoothed vector, by squared error around it plus a price for straying
-from its neighbours, and is refined once more. Frames are visited outward from the plane's own time, each starting
-from its predecessor's motion, so that far displacements are reached in small steps. The decoder
-never sees this: it is an encoder's way to find good symbols.
+from its neighbours, and is refined once more. Frames are visited outward from the plane's own
+time, each starting from its predecessor's motion, so that far displacements are reached in small
+steps. The decoder never sees this: it is an encoder's way to find good symbols.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _smooth(grid: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(grid, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
 
 
-def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
+def gradients(image: Tensor) -> tuple[Tensor, Tensor]:
     """Central differences (d/dy, d/dx) of [N, 1, H, W]."""
     padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
     dy = 0.5 * (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1])
@@ -65,7 +65,7 @@ def _refine(current: Tensor, plane: Tensor, grid: Tensor, level: int, mu: float)
     flow = F.interpolate(v, scale_factor=cell, mode="bilinear", align_corners=False)
     warped = sample(plane, flow)
     error = current - warped
-    gy, gx = _gradients(warped)
+    gy, gx = gradients(warped)
     weight = 1 / (1 + (error / ERROR_SIGMA) ** 2)
     products = torch.cat([gy * gy, gy * gx, gx * gx, gy * error, gx * error], 1) * weight
     pooled = F.avg_pool2d(products, cell)

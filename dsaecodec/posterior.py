@@ -91,5 +91,3 @@ class DynamicsPosterior(nn.Module):
         """What the prediction lacks, [N, R, h, w] coefficients."""
         difference = Yuv(frame.luma - prediction.luma, frame.chroma - prediction.chroma)
         return self.transform(to_blocks(difference))
-
-

@@ -1,9 +1,9 @@
 """The priors p(f) and p(z_t | z_<t): integer networks that state every symbol's mean and scale.
 
-Both walk the latent grid in four steps, (even, even), (odd, odd), (even, odd), (odd, even) positions;
-what earlier steps revealed is the spatial context of later ones, and a step's symbols are coded in
-parallel. One routine serves training, encoding and decoding: it hands (mean, index) of each step to
-an `exchange`, which returns the symbols (given, encoded or decoded).
+Both walk the latent grid in four steps, the (even, even), (odd, odd), (even, odd) and (odd, even)
+positions; what earlier steps revealed is the spatial context of later ones, and a step's symbols
+are coded in parallel. One routine serves training, encoding and decoding: it hands (mean, index) of
+each step to an `exchange`, which returns the symbols (given, encoded or decoded).
 
 Means are in 1/4 symbol and scales are table indices, see `likelihood`.
 """

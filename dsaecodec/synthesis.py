@@ -109,6 +109,7 @@ class Separable(nn.Module):
         self.pointwise = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[N, channels, H, W] → the same shape."""
         return x + F.relu(self.pointwise(self.depthwise(x)))
 
 

@@ -17,7 +17,7 @@ MAX_HALF_WIDTH = 1023
 
 
 def build_tables() -> FrequencyTables:
-    """The shared tables of all scales and fractions, table (scale, fraction) at 4·scale + fraction."""
+    """The tables of all scales and fractions, that of (scale, fraction) at 4·scale + fraction."""
     freqs, half_widths = [], []
     for level in range(SCALE_LEVELS):
         b = SCALE_MIN * 2.0 ** (level / LEVELS_PER_OCTAVE)

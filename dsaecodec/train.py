@@ -18,6 +18,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +34,7 @@ from dsaecodec.model import (
     lagrangian,
     smoothness,
 )
-from dsaecodec.prior import DynamicsPrior, DynamicsState
+from dsaecodec.prior import ContentPrior, DynamicsPrior, DynamicsState
 from dsaecodec.synthesis import Planes, Yuv, expand_planes
 
 
@@ -78,20 +79,28 @@ class Terms:
     extra: dict[str, float] = field(default_factory=dict)
 
 
+def _rounded(x: Tensor) -> Tensor:
+    return torch.floor(x + 0.5).detach()
+
+
 def _noisy(x: Tensor) -> Tensor:
     return x + torch.rand_like(x) - 0.5
 
 
 class _Collect:
-    """An exchange for training: hands out rounded symbols, remembers what the prior said."""
+    """An exchange for training: hands out symbols, remembers what the prior said.
 
-    def __init__(self, scaled: Tensor) -> None:
-        flat = scaled.flatten(2)
-        self.symbols, self.noisy = torch.floor(flat + 0.5).detach(), _noisy(flat)
+    Args:
+        symbols: what the prior's context sees, [N, C, h, w].
+        values: what is charged, of the same shape.
+    """
+
+    def __init__(self, symbols: Tensor, values: Tensor) -> None:
+        self.symbols, self.values = symbols.flatten(2), values.flatten(2)
         self.said: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def __call__(self, mean: Tensor, index: Tensor, rows: Tensor) -> Tensor:
-        self.said.append((mean, index, self.noisy[:, :, rows]))
+        self.said.append((mean, index, self.values[:, :, rows]))
         return self.symbols[:, :, rows]
 
     def total_bits(self) -> Tensor:
@@ -112,11 +121,10 @@ def content_terms(model: SpatialModel, frame: Yuv, quality: int) -> tuple[Planes
     hyper = model.content_posterior.infer_hyper(scaled)
     mean, index = model.content_prior.hyper_parameters(hyper)
     bits = likelihood.bits(_noisy(hyper), mean, index).sum()
-    collect = _Collect(scaled)
-    size = (scaled.shape[2], scaled.shape[3])
-    model.content_prior.code(round_ste(hyper), size, quality, collect)
-    planes = model.synthesize_content(round_ste(scaled) * steps, quality)
-    return planes, bits + collect.total_bits()
+    bits = bits + content_bits(
+        model.content_prior, round_ste(hyper), _rounded(scaled), _noisy(scaled), quality
+    )
+    return model.synthesize_content(round_ste(scaled) * steps, quality), bits
 
 
 def step_content(model: SpatialModel, frame: Yuv, quality: int) -> Terms:
@@ -181,30 +189,51 @@ def step_clips(model: SpatialModel, clip: Yuv, quality: int, anchor: int | None)
     residual_scaled = residual / steps[:, 5:]
     decoded = synthesis.finish(prediction, difference, round_ste(residual_scaled) * steps[:, 5:])
     scaled = torch.cat([motion_scaled, residual_scaled], 1).unflatten(0, (count, num_frames))
-    bits_z = dynamics_bits(model.dynamics_prior, scaled, quality, refs)
+    bits_z = dynamics_bits(model.dynamics_prior, _rounded(scaled), _noisy(scaled), quality, refs)
     distortion = mse(flat, decoded)
     pixels = count * height * width
     rate_f, rate_z = bits_f / pixels, bits_z / (pixels * num_frames)
     rate = rate_f / num_frames + rate_z
     loss = (distortion + 0.05 * plane_error) / lagrangian(quality) + rate
-    extra = {"prediction": float(mse(flat, prediction).detach()), "planes": float(plane_error.detach())}
+    extra = {
+        "prediction": float(mse(flat, prediction).detach()),
+        "planes": float(plane_error.detach()),
+    }
     return Terms(distortion, rate_f, rate_z, loss, extra)
 
 
-def dynamics_bits(prior: DynamicsPrior, scaled: Tensor, quality: int, refs: bool) -> Tensor:
-    """Code length of z [N, T, C, h, w], in symbol units, from a restart of the prior.
+def content_bits(
+    prior: ContentPrior, hyper: Tensor, symbols: Tensor, values: Tensor, quality: int
+) -> Tensor:
+    """Code length of f [N, C, h, w] given f_hyper; arguments as of `dynamics_bits`."""
+    collect = _Collect(symbols, values)
+    prior.code(hyper, (symbols.shape[2], symbols.shape[3]), quality, collect)
+    return collect.total_bits()
+
+
+def dynamics_bits(
+    prior: DynamicsPrior, symbols: Tensor, values: Tensor, quality: int, refs: bool
+) -> Tensor:
+    """Code length of z from a restart of the prior.
 
     All symbols are known here, so the recurrence runs first and the rest sees one batch of N·T.
+
+    Args:
+        prior: the prior.
+        symbols: what it has seen, integers [N, T, C, h, w].
+        values: what is charged: the symbols, or noisy latents in their place.
+        quality, refs: the setting of the GOP.
     """
-    count, num_frames, _, height, width = scaled.shape
-    collect = _Collect(scaled.flatten(0, 1))
-    symbols = torch.floor(scaled + 0.5).detach()
+    count, num_frames, _, height, width = symbols.shape
+    collect = _Collect(symbols.flatten(0, 1), values.flatten(0, 1))
     state = prior.init_state(count, (height, width))
     states = [state]
     for t in range(num_frames - 1):
         state = prior.update(state, symbols[:, t])
         states.append(state)
-    batch = DynamicsState(*(torch.stack(part, 1).flatten(0, 1) for part in zip(*states)))
+    batch = DynamicsState(
+        *(torch.stack(part, 1).flatten(0, 1) for part in zip(*states, strict=True))
+    )
     prior.code(batch, quality, refs, collect)
     return collect.total_bits()
 
@@ -227,7 +256,7 @@ def start_ahead(model: SpatialModel, sampler: ClipSampler, generator: torch.Gene
         head[:5] = likelihood.LEVELS_PER_OCTAVE * math.log2(0.7 / likelihood.SCALE_MIN)
 
 
-def parameter_groups(model: SpatialModel, rate: float) -> list[dict[str, object]]:
+def parameter_groups(model: SpatialModel, rate: float) -> list[dict[str, Any]]:
     """Learning rates: exact layers and transforms move less than free float networks."""
     exact = {id(p) for m in model.modules() if isinstance(m, IntConv) for p in m.parameters()}
     groups: dict[float, list[Tensor]] = {}

@@ -65,9 +65,7 @@ class Referee:
         delta, index = np.split(head, 2)
         return 4 * base + delta, np.clip(index + (3 * (quality - 50)) // 16, 0, 39)
 
-    def content(
-        self, hyper: Ints, size: tuple[int, int], quality: int, exchange: Exchange
-    ) -> Ints:
+    def content(self, hyper: Ints, size: tuple[int, int], quality: int, exchange: Exchange) -> Ints:
         height, width = size
         features = self.layer("content_prior.expand", np.clip(8 * hyper, -127, 127))
         up = self.layer("content_prior.upsample", features)

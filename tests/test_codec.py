@@ -35,7 +35,7 @@ from dsaecodec.codec import (
 )
 from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ConfigError, ModelError
-from dsaecodec.gop_coder import code_content, code_dynamics
+from dsaecodec.gop_coder import code_content, code_dynamics, fixed
 from dsaecodec.metrics import mean_rgb_psnr_db
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.video import Frame420, VideoInfo, open_video, rgb_to_420
@@ -83,9 +83,7 @@ def test_gops_hold_the_frames_asked_for(num_frames, gop, expected):
 
 
 def test_a_cut_begins_anew():
-    shots = drawn(6, 48, 48, 1), [
-        Frame420(255 - f.y, f.v, f.u) for f in drawn(6, 48, 48, 2)
-    ]
+    shots = drawn(6, 48, 48, 1), [Frame420(255 - f.y, f.v, f.u) for f in drawn(6, 48, 48, 2)]
     _, gops = bitstream.split(encoded(shots[0] + shots[1], gop=4))
     starts = list(itertools.accumulate(g.num_frames for g in gops))
     assert 6 in starts and [g.refs_previous for g in gops][starts.index(6) + 1] is False
@@ -125,14 +123,14 @@ def symbols_and_ideal_bits(data: bytes, loaded: LoadedModel) -> Iterator[tuple[i
             coder = SymbolDecoder(gop.content, loaded.tables)
             content = code_content(loaded.model, coder, size, gop.quality, None)
             counter = SymbolCounter(loaded.tables)
-            code_content(loaded.model, counter, size, gop.quality, content, exact=True)
+            code_content(loaded.model, counter, size, gop.quality, tuple(map(fixed, content)))
             yield len(gop.content), counter.bits
             for segment in gop.segments:
                 setting = (size, gop.quality, gop.refs_previous, segment.num_frames)
                 coder = SymbolDecoder(segment.payload, loaded.tables)
                 z = code_dynamics(loaded.model, coder, *setting, None)
                 counter = SymbolCounter(loaded.tables)
-                code_dynamics(loaded.model, counter, *setting, z, exact=True)
+                code_dynamics(loaded.model, counter, *setting, fixed(z))
                 yield len(segment.payload), counter.bits
 
 
@@ -258,7 +256,9 @@ def test_tensors_and_back(height, width):
     frames = drawn(2, height, width)
     got = list(to_frames(to_tensors(frames, height, width), height, width))
     assert all(
-        np.array_equal(p, q) for a, b in zip(frames, got, strict=True) for p, q in zip(a, b)
+        np.array_equal(p, q)
+        for a, b in zip(frames, got, strict=True)
+        for p, q in zip(a, b, strict=True)
     )
 
 
@@ -273,8 +273,7 @@ def test_python_interface_equals_command_line(tmp_path):
     with open_video(str(out)) as video:
         shown = list(video)
     assert all(
-        np.abs(a.y.astype(int) - b.y).max() <= 1
-        for a, b in zip(shown, decoded(data), strict=True)
+        np.abs(a.y.astype(int) - b.y).max() <= 1 for a, b in zip(shown, decoded(data), strict=True)
     )
     psnr = mean_rgb_psnr_db(rgb, dsaecodec.decode(data, device="cpu"))
     assert math.isfinite(psnr) and psnr > 25

@@ -67,7 +67,9 @@ def record_dynamics(prior: DynamicsPrior, z: np.ndarray, quality: int, refs: boo
 
 
 def same(a, b) -> bool:
-    return all(np.array_equal(p, q) for x, y in zip(a, b, strict=True) for p, q in zip(x, y))
+    return all(
+        np.array_equal(p, q) for x, y in zip(a, b, strict=True) for p, q in zip(x, y, strict=True)
+    )
 
 
 @pytest.mark.parametrize("quality", [0, 37, 100])

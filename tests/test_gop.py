@@ -21,7 +21,7 @@ def test_plans_tile_the_frames(lengths, gop):
     frames = [frame for one in shots for frame in one]
     plans = list(plan_gops(frames, gop))
     assert [id(f) for p in plans for f in p.frames] == [id(f) for f in frames]
-    starts = np.cumsum([0] + lengths)[:-1]
+    starts = np.cumsum([0, *lengths])[:-1]
     position = 0
     for plan in plans:
         assert 1 <= len(plan.frames) <= gop and 0 <= plan.anchor < len(plan.frames)
