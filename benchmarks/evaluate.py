@@ -23,13 +23,19 @@ import tempfile
 import time
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+import bitstream
+from bitstream import Colour, Gop, Header, StreamWriter, SymbolCounter, SymbolDecoder
+from dsaecodec.codec import DEFAULT_GOP, GopEncoder, grid_size, limited_threads
+from dsaecodec.gop import plan_gops
+from dsaecodec.gop_coder import code_dynamics, fixed
 from dsaecodec.metrics import mean_rgb_psnr_db, mean_yuv611_psnr_db
+from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video
 
 DEFAULT_QUALITIES = (15, 30, 45, 60, 75)
@@ -72,41 +78,36 @@ class Job:
 
 def encode(frames: list[Frame420], info: VideoInfo, job: Job) -> tuple[bytes, int]:
     """The file, and the bits its dynamics would cost more without the prior's memory."""
-    from bitstream import Colour, Header, StreamWriter, SymbolCounter, SymbolDecoder
-    from dsaecodec.codec import GopEncoder, grid_size, limited_threads
-    from dsaecodec.gop import plan_gops
-    from dsaecodec.gop_coder import code_dynamics, fixed
-    from dsaecodec.model_io import load_model
-
     loaded = load_model(job.model, "cpu")
     colour = Colour(info.matrix, info.full_range)
     sink = io.BytesIO()
     writer = StreamWriter(sink, Header(loaded.identity, info.width, info.height, info.fps, colour))
-    encoder = GopEncoder(loaded, info.height, info.width, job.quality)
+    first = job.content == "first"
+    encoder = GopEncoder(loaded, info.height, info.width, job.quality, first_frame_only=first)
     size, saved = grid_size(info.height, info.width), 0.0
     for plan in plan_gops(frames, job.gop):
-        if job.content == "first":
-            plan = replace(plan, anchor=0)
         with limited_threads(1):
-            gop = encoder.encode(plan)
-            setting = (size, gop.quality, gop.refs_previous, gop.num_frames)
-            coder = SymbolDecoder(gop.segments[0].payload, loaded.tables)
-            z = code_dynamics(loaded.model, coder, *setting, None)
-            costs = []
-            for remember in (True, False):
-                counter = SymbolCounter(loaded.tables)
-                code_dynamics(loaded.model, counter, *setting, fixed(z), remember=remember)
-                costs.append(counter.bits)
-            saved += costs[1] - costs[0]
-        writer.write_gop(gop)
+            gops = encoder.encode(plan)
+            saved += sum(saved_by_memory(loaded, size, gop) for gop in gops)
+        for gop in gops:
+            writer.write_gop(gop)
     writer.finish()
     return sink.getvalue(), round(saved)
 
 
+def saved_by_memory(loaded: LoadedModel, size: tuple[int, int], gop: Gop) -> float:
+    """Bits that a GOP's dynamics would cost more with the prior's state held at zero."""
+    setting = (size, gop.quality, gop.refs_previous, gop.num_frames)
+    coder = SymbolDecoder(gop.segments[0].payload, loaded.tables)
+    z = code_dynamics(loaded.model, coder, *setting, None)
+    with_memory, without = SymbolCounter(loaded.tables), SymbolCounter(loaded.tables)
+    code_dynamics(loaded.model, with_memory, *setting, fixed(z))
+    code_dynamics(loaded.model, without, *setting, fixed(z), remember=False)
+    return without.bits - with_memory.bits
+
+
 def measure(job: Job) -> Row:
     """Encode here, decode in another process, compare."""
-    import bitstream
-
     with open_video(str(job.clip)) as video:
         info, frames = video.info, list(video)
     with tempfile.TemporaryDirectory() as folder:
@@ -241,8 +242,6 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--no-first", action="store_true", help="leave out that ablation")
     args = parser.parse_args()
-    from dsaecodec.codec import DEFAULT_GOP
-
     gop = args.gop or DEFAULT_GOP
     clips = sorted(p for p in args.clips.iterdir() if p.suffix in {".mp4", ".mkv", ".y4m"})
     contents = ("gop",) if args.no_first else ("gop", "first")

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -26,7 +26,7 @@ from bitstream import (
     SymbolDecoder,
     SymbolEncoder,
 )
-from dsaecodec.errors import ConfigError, ModelError
+from dsaecodec.errors import ConfigError, InputVideoError, ModelError
 from dsaecodec.gop import GopPlan, plan_gops
 from dsaecodec.gop_coder import (
     SymbolDigest,
@@ -41,8 +41,10 @@ from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.synthesis import Planes, Yuv, expand_planes
 from dsaecodec.video.frame import Frame420, VideoInfo
 
-DEFAULT_GOP = 16
+DEFAULT_GOP = 32
 MAX_GOP = 128
+MIN_GOP = 8  # shorter ones come about at the ends of shots only
+SPLIT_RATIO = 1.6
 CHUNK_PIXELS = 2**20  # frames are synthesized in batches of about this many pixels
 BLOCK = 16
 CONTENT_REACH = 32.0  # frames' worth of squared error that a content coefficient is charged with
@@ -151,9 +153,26 @@ def chunk_frames(height: int, width: int) -> int:
 
 
 class GopEncoder:
-    """Infers and codes the latents of one GOP after another."""
+    """Infers and codes the latents of one GOP after another.
 
-    def __init__(self, loaded: LoadedModel, height: int, width: int, quality: int) -> None:
+    Args:
+        loaded: the model.
+        height, width: of the frames.
+        quality: 0…100.
+        first_frame_only: infer every content from its GOP's first frame, to measure what the choice
+            of another saves.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        height: int,
+        width: int,
+        quality: int,
+        *,
+        first_frame_only: bool = False,
+    ) -> None:
+        self.first_frame_only = first_frame_only
         self.loaded, self.quality = loaded, quality
         self.height, self.width = height, width
         self.size = grid_size(height, width)
@@ -164,8 +183,24 @@ class GopEncoder:
         """The model in use."""
         return self.loaded.model
 
-    def encode(self, plan: GopPlan) -> Gop:
+    def encode(self, plan: GopPlan) -> list[Gop]:
+        """Code the frames of a plan as one GOP or, where they move too much for that, as more.
+
+        Halving a GOP doubles its content and brings frames nearer to it. That pays once dynamics
+        cost more than `SPLIT_RATIO` times the content.
+        """
+        before = self.previous
+        gop = self.encode_whole(plan)
+        dynamics = sum(len(s.payload) for s in gop.segments)
+        if len(plan.frames) < 2 * MIN_GOP or dynamics <= SPLIT_RATIO * len(gop.content):
+            return [gop]
+        self.previous = before
+        return [coded for half in plan.halves() for coded in self.encode(half)]
+
+    def encode_whole(self, plan: GopPlan) -> Gop:
         """Code one GOP; frames that look back use the content of the call before."""
+        if self.first_frame_only:
+            plan = replace(plan, anchor=0)
         frames = to_tensors(plan.frames, self.height, self.width)
         frames = Yuv(*(x.to(self.loaded.device) for x in frames))
         coder = SymbolEncoder(self.loaded.tables)
@@ -243,7 +278,8 @@ def encode_video(
     """Encode frames into `sink`, one GOP at a time.
 
     Raises:
-        ConfigError: an option is out of range, or there are no frames.
+        ConfigError: an option is out of range.
+        InputVideoError: there are no frames, or they are too large for the format.
         ModelError: weights missing or unusable.
     """
     if not 0 <= options.quality <= 100:
@@ -254,22 +290,26 @@ def encode_video(
     begin = time.monotonic()
     loaded = load_model(options.model, options.device)
     colour = Colour(info.matrix, info.full_range)
-    header = Header(loaded.identity, info.width, info.height, info.fps, colour)
+    try:
+        header = Header(loaded.identity, info.width, info.height, info.fps, colour)
+    except ValueError as error:
+        raise InputVideoError(f"the video does not fit the format: {error}") from error
     writer = StreamWriter(sink, header)
     encoder = GopEncoder(loaded, info.height, info.width, options.quality)
     num_frames = num_gops = content_bytes = dynamics_bytes = 0
     plans = plan_gops(frames, gop)
     while (plan := next(plans, None)) is not None:
         with limited_threads(options.threads):
-            coded = encoder.encode(plan)
-        writer.write_gop(coded)
-        num_gops, num_frames = num_gops + 1, num_frames + coded.num_frames
-        content_bytes += len(coded.content)
-        dynamics_bytes += sum(len(s.payload) for s in coded.segments)
+            gops = encoder.encode(plan)
+        for coded in gops:
+            writer.write_gop(coded)
+            content_bytes += len(coded.content)
+            dynamics_bytes += sum(len(s.payload) for s in coded.segments)
+        num_gops, num_frames = num_gops + len(gops), num_frames + len(plan.frames)
         if progress:
             progress(Progress(num_frames, content_bytes + dynamics_bytes))
     if not num_frames:
-        raise ConfigError("no frames to encode")
+        raise InputVideoError("no frames to encode")
     writer.finish()
     total = writer.bytes_written
     overhead = total - content_bytes - dynamics_bytes

@@ -34,7 +34,7 @@ from dsaecodec.model_io import load_model, save_model
 from dsaecodec.train import content_bits, dynamics_bits, parameter_groups
 from dsaecodec.video.frame import Frame420
 
-MAX_FRAMES = 2 * DEFAULT_GOP + 1
+MAX_FRAMES = DEFAULT_GOP + 1
 HELD_OUT = 8  # one GOP in so many judges
 
 
@@ -62,7 +62,7 @@ def collect(model: Path, shot: Shot, quality: int, gop: int) -> list[CodedGop]:
     encoder, coded = GopEncoder(loaded, height, width, quality), []
     for plan in plan_gops(islice(frames, MAX_FRAMES), gop):
         with limited_threads(1):
-            data = encoder.encode(plan)
+            data = encoder.encode_whole(plan)
             coder = SymbolDecoder(data.content, loaded.tables)
             hyper, f = code_content(loaded.model, coder, size, quality, None)
             coder = SymbolDecoder(data.segments[0].payload, loaded.tables)
@@ -148,7 +148,7 @@ def main() -> None:
     generator = torch.Generator().manual_seed(args.seed)
     picks = torch.randperm(len(shots), generator=generator)[: args.shots].tolist()
     qualities = torch.randint(5, 96, (len(picks),), generator=generator).tolist()
-    lengths = [DEFAULT_GOP if i % 4 else 2 * DEFAULT_GOP for i in range(len(picks))]
+    lengths = [DEFAULT_GOP // 2 if i % 4 else DEFAULT_GOP for i in range(len(picks))]
     # forked workers would inherit locks of torch's threads
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
         jobs = [

@@ -33,6 +33,16 @@ class GopPlan:
     anchor: int
     refs_previous: bool
 
+    def halves(self) -> tuple[GopPlan, GopPlan]:
+        """Two GOPs of the same frames."""
+        middle = (len(self.frames) + 1) // 2
+        first, second = self.frames[:middle], self.frames[middle:]
+        anchor = middle - 1 if self.refs_previous else middle // 2
+        return (
+            GopPlan(first, anchor, self.refs_previous),
+            GopPlan(second, len(second) - 1, True),
+        )
+
 
 def plan_gops(frames: Iterable[Frame420], gop: int) -> Iterator[GopPlan]:
     """Cut frames into GOPs of at most `gop` frames, holding no more than that and one."""

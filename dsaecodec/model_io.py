@@ -74,9 +74,19 @@ def save_model(model: SpatialModel, path: Path) -> bytes:
     tensors["tables.frequencies"] = torch.from_numpy(tables.freqs.astype(np.int32))
     tensors["tables.half_widths"] = torch.from_numpy(tables.half_widths.astype(np.int32))
     metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config))}
-    data = save_tensors(tensors, metadata)
+    data = _with_ordered_metadata(save_tensors(tensors, metadata), metadata)
     path.write_bytes(data)
     return identity_of(data)
+
+
+def _with_ordered_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
+    """The same file with its metadata in the order given: the library's own order is random."""
+    size = int.from_bytes(data[:8], "little")
+    header = {"__metadata__": metadata} | json.loads(data[8 : 8 + size])
+    header["__metadata__"] = metadata
+    text = json.dumps(header, separators=(",", ":")).encode().ljust(size)
+    assert len(text) == size
+    return data[:8] + text + data[8 + size :]
 
 
 def identity_of(data: bytes) -> bytes:

@@ -34,7 +34,7 @@ from dsaecodec.codec import (
     verify_stream,
 )
 from dsaecodec.draw import moving_layers
-from dsaecodec.errors import ConfigError, ModelError
+from dsaecodec.errors import ConfigError, InputVideoError, ModelError
 from dsaecodec.gop_coder import code_content, code_dynamics, fixed
 from dsaecodec.metrics import mean_rgb_psnr_db
 from dsaecodec.model_io import LoadedModel, load_model
@@ -87,6 +87,19 @@ def test_a_cut_begins_anew():
     _, gops = bitstream.split(encoded(shots[0] + shots[1], gop=4))
     starts = list(itertools.accumulate(g.num_frames for g in gops))
     assert 6 in starts and [g.refs_previous for g in gops][starts.index(6) + 1] is False
+
+
+def test_busy_gops_are_halved_and_calm_ones_are_not():
+    calm = [drawn(1, 48, 64)[0]] * 33
+    _, gops = bitstream.split(encoded(calm, gop=32))
+    assert [g.num_frames for g in gops] == [1, 32]
+    rng = np.random.default_rng(0)
+    noise = [rgb_to_420(rng.integers(0, 256, (48, 64, 3), np.uint8)) for _ in range(33)]
+    data = encoded(noise, gop=32, quality=60)
+    _, gops = bitstream.split(data)
+    lengths = [g.num_frames for g in gops]
+    assert sum(lengths) == 33 and lengths[0] == 1 and max(lengths) < 32 and min(lengths[1:]) >= 8
+    assert len(decoded(data)) == 33
 
 
 def test_quality_raises_rate_and_fidelity():
@@ -170,7 +183,7 @@ def test_encoder_and_decoder_agree_on_every_symbol(loaded):
 
     with limited_threads(None):
         encoder = GopEncoder(loaded, 48, 64, 50)
-        gop = encoder.encode(GopPlan(tuple(frames), 2, False))
+        (gop,) = encoder.encode(GopPlan(tuple(frames), 2, False))
         size = grid_size(48, 64)
         coder = SymbolDecoder(gop.content, loaded.tables)
         _, f = code_content(loaded.model, coder, size, 50, None)
@@ -249,6 +262,12 @@ def test_symbols_must_fill_their_payload(golden):
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ConfigError):
         encoded(drawn(1, 16, 16), **options)
+
+
+def test_videos_beyond_the_format_are_refused():
+    for info in (VideoInfo(16385, 16, Fraction(25)), VideoInfo(16, 16, Fraction(25))):
+        with pytest.raises(InputVideoError):
+            encode_video([], info, io.BytesIO(), EncodeOptions(device="cpu"))
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (33, 17), (64, 64)])

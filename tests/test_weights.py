@@ -1,0 +1,77 @@
+"""Shipped weights have a pedigree; weights from strangers are checked before use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from dsaecodec.errors import ModelError
+from dsaecodec.model_io import FOLDER, find_model, identity_of, load_model, save_model
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_shipped_file_is_described():
+    text = (ROOT / "WEIGHTS.md").read_text()
+    files = sorted(FOLDER.glob("*.safetensors"))
+    assert files
+    for file in files:
+        data = file.read_bytes()
+        assert file.name in text and identity_of(data).hex() in text and f"{len(data):,}" in text
+        assert len(data) <= 8_000_000
+        assert file.with_suffix(".log.csv").is_file()
+
+
+def test_saving_what_was_loaded_gives_the_same_file(tmp_path):
+    path = tmp_path / "again.safetensors"
+    identity = save_model(load_model(device="cpu").model, path)
+    assert path.read_bytes() == find_model(None).read_bytes()
+    assert identity == load_model(str(path), "cpu").identity
+
+
+def changed(path: Path, name: str, change) -> Path:
+    source = find_model(None)
+    with safe_open(source, "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    tensors[name] = change(tensors[name])
+    save_file(tensors, path, metadata)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("content_prior.mix.weight", lambda t: t + 4000),  # breaks the exactness bound
+        ("content_prior.mix.weight", lambda t: t.float()),
+        ("content_prior.mix.weight", lambda t: t[:, :-1].contiguous()),
+        ("content_prior.mix.bias", lambda t: t * 0 + 2**30),
+        ("dynamics_prior.head.bias", lambda t: t * 0 - 2**31),
+        ("f_step", lambda t: t * float("nan")),
+        ("frame_synthesis.transform.weight", lambda t: t.double()),
+        ("tables.frequencies", lambda t: t * 0 + 1),
+        ("tables.half_widths", lambda t: t + 1),
+    ],
+)
+def test_hostile_weights_are_refused(tmp_path, name, change):
+    path = changed(tmp_path / "bad.safetensors", name, change)
+    with pytest.raises(ModelError, match="not a usable model file"):
+        load_model(str(path), "cpu")
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "bad.safetensors"
+    whole = find_model(None).read_bytes()
+    for data in (b"", b"hello", whole[:1000], whole[:-1], b"\xff" * 64):
+        path.write_bytes(data)
+        with pytest.raises(ModelError):
+            load_model(str(path), "cpu")
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(ModelError, match="format"):
+        load_model(str(path), "cpu")
+    with pytest.raises(ModelError, match="no such model"):
+        load_model("nowhere")
