@@ -87,7 +87,8 @@ def decode(
         An iterator of RGB frames, uint8 [H, W, 3]; frames are decoded as they are asked for.
 
     Raises:
-        BitstreamError: the stream is wrong anywhere; raised here, before a frame is decoded.
+        BitstreamError: a record is damaged, missing or malformed: raised here, before a frame is
+            decoded; coder bytes that no encoder makes: raised while iterating.
         ModelError: the weights are missing or not the stream's.
     """
     with ExitStack() as resources:

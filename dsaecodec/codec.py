@@ -43,7 +43,8 @@ from dsaecodec.video.frame import Frame420, VideoInfo
 
 DEFAULT_GOP = 32
 MAX_GOP = 128
-MIN_GOP = 8  # shorter ones come about at the ends of shots only
+MIN_GOP = 8  # GOPs are not halved below this
+MAX_CODER_BYTES = 2**26 - 2
 SPLIT_RATIO = 1.6
 CHUNK_PIXELS = 2**20  # frames are synthesized in batches of about this many pixels
 BLOCK = 16
@@ -102,15 +103,23 @@ class VerifyReport:
 
 @contextmanager
 def limited_threads(threads: int | None) -> Iterator[None]:
-    """Use `threads` CPU threads inside, without gradients, and restore torch's setting after."""
+    """Use `threads` CPU threads inside, without gradients, and restore torch's setting after.
+
+    Raises:
+        ConfigError: fewer than one thread.
+    """
     before = torch.get_num_threads()
-    if threads:
+    if threads is not None:
+        if threads < 1:
+            raise ConfigError(f"{threads} threads: expected 1 or more")
         torch.set_num_threads(threads)
     try:
-        with torch.no_grad():
+        # full float32 on GPUs too: pixels must agree between machines
+        with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False):
             yield
     finally:
-        torch.set_num_threads(before)
+        if threads is not None:
+            torch.set_num_threads(before)
 
 
 def grid_size(height: int, width: int) -> tuple[int, int]:
@@ -190,15 +199,28 @@ class GopEncoder:
         cost more than `SPLIT_RATIO` times the content.
         """
         before = self.previous
-        gop = self.encode_whole(plan)
-        dynamics = sum(len(s.payload) for s in gop.segments)
-        if len(plan.frames) < 2 * MIN_GOP or dynamics <= SPLIT_RATIO * len(gop.content):
-            return [gop]
+        content, dynamics = self._payloads(plan)
+        too_large = max(len(content), len(dynamics)) > MAX_CODER_BYTES
+        if len(plan.frames) < 2 * MIN_GOP and not too_large:
+            return [self._gop(plan, content, dynamics)]
+        if len(dynamics) <= SPLIT_RATIO * len(content) and not too_large:
+            return [self._gop(plan, content, dynamics)]
+        if len(plan.frames) == 1:
+            raise InputVideoError("a frame needs more bytes than the format allows")
         self.previous = before
         return [coded for half in plan.halves() for coded in self.encode(half)]
 
     def encode_whole(self, plan: GopPlan) -> Gop:
         """Code one GOP; frames that look back use the content of the call before."""
+        return self._gop(plan, *self._payloads(plan))
+
+    def _gop(self, plan: GopPlan, content: bytes, dynamics: bytes) -> Gop:
+        count = len(plan.frames)
+        segment = Segment(0, count, dynamics)
+        return Gop(self.quality, plan.refs_previous, count, content, (segment,))
+
+    def _payloads(self, plan: GopPlan) -> tuple[bytes, bytes]:
+        """Coder bytes of content and dynamics."""
         if self.first_frame_only:
             plan = replace(plan, anchor=0)
         frames = to_tensors(plan.frames, self.height, self.width)
@@ -209,14 +231,17 @@ class GopEncoder:
         f_hat = f.float().to(self.loaded.device) * steps
         planes = self.model.synthesize_content(f_hat, self.quality)
         content = coder.finish()
-        previous = self.previous if plan.refs_previous and self.previous else planes
+        previous = planes
+        if plan.refs_previous:
+            assert self.previous is not None, "the first GOP has nothing to refer to"
+            previous = self.previous
         z_targets = self.infer_dynamics(frames, previous, planes, plan)
         coder = SymbolEncoder(self.loaded.tables)
         count = len(plan.frames)
         refs = plan.refs_previous
         code_dynamics(self.model, coder, self.size, self.quality, refs, count, z_targets)
         self.previous = planes
-        return Gop(self.quality, refs, count, content, (Segment(0, count, coder.finish()),))
+        return content, coder.finish()
 
     def infer_content(self, frames: Yuv, anchor: int) -> tuple[tuple[Target, Target], Tensor]:
         """Targets of f_hyper and f on the CPU, and the steps of f."""
@@ -240,11 +265,12 @@ class GopEncoder:
         per_bit = 1 / lagrangian(self.quality)
         luma = frames.luma.transpose(0, 1)
         mu = smoothness(self.quality)
-        motion = model.infer_motion(luma, previous, current, plan.anchor, mu)
-        stiffness = motion_stiffness(frames.luma, motion) * side.square() * per_bit
+        chunk = chunk_frames(self.height, self.width)
+        motion = model.infer_motion(luma, previous, current, plan.anchor, mu, chunk)
+        parts = [motion_stiffness(part) for part in frames.luma.split(chunk)]
+        stiffness = torch.cat(parts) * side.square() * per_bit
         motion = self._choose_motion(Target(motion / side, stiffness), plan).to(steps)
         residuals = []
-        chunk = chunk_frames(self.height, self.width)
         for t in range(0, luma.shape[1], chunk):
             part = Yuv(frames.luma[t : t + chunk], frames.chroma[t : t + chunk])
             times = part.luma.shape[0]
@@ -282,7 +308,7 @@ def encode_video(
         InputVideoError: there are no frames, or they are too large for the format.
         ModelError: weights missing or unusable.
     """
-    if not 0 <= options.quality <= 100:
+    if not isinstance(options.quality, int) or not 0 <= options.quality <= 100:
         raise ConfigError(f"quality {options.quality}: expected 0…100")
     gop = DEFAULT_GOP if options.gop is None else options.gop
     if not 1 <= gop <= MAX_GOP:
@@ -346,7 +372,7 @@ class Decoder:
             header.width, header.height, header.fps, colour.matrix, colour.full_range, None
         )
         self.threads = threads
-        self.loaded = load_model(model, device)
+        self.loaded = load_model(model, device, header.model)
         if self.loaded.identity != header.model:
             raise ModelError(
                 f"the stream was made with model {header.model.hex()}, "

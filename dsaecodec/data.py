@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,9 @@ def load(folders: list[Path], cache: Path | None = None) -> list[Shot]:
     shots = [shot for folder in folders for shot in read_folder(folder)]
     if cache is not None:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        torch.save([(s.luma, s.chroma) for s in shots], cache)
+        temporary = cache.with_suffix(".tmp")
+        torch.save([(s.luma, s.chroma) for s in shots], temporary)
+        os.replace(temporary, cache)
     return shots
 
 

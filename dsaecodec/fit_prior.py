@@ -26,7 +26,6 @@ from bitstream import SymbolDecoder
 from dsaecodec import likelihood
 from dsaecodec.codec import DEFAULT_GOP, GopEncoder, grid_size, limited_threads
 from dsaecodec.data import Shot, load
-from dsaecodec.exact import round_ste
 from dsaecodec.gop import plan_gops
 from dsaecodec.gop_coder import code_content, code_dynamics
 from dsaecodec.model import SpatialConfig, SpatialModel
@@ -77,7 +76,7 @@ def gop_bits(model: SpatialModel, gop: CodedGop) -> Tensor:
     """Code length of all symbols of a GOP, with gradients for the priors."""
     hyper, f, z = (x.float() for x in (gop.hyper, gop.f, gop.z))
     mean, index = model.content_prior.hyper_parameters(hyper)
-    bits = likelihood.bits(hyper, round_ste(mean), index).sum()
+    bits = likelihood.bits(hyper, mean, index).sum()
     bits = bits + content_bits(model.content_prior, hyper, f, f, gop.quality)
     z = z[None]
     return bits + dynamics_bits(model.dynamics_prior, z, z, gop.quality, gop.refs_previous)

@@ -153,7 +153,7 @@ def code_dynamics(
         remember: False holds the prior's state at zero, to measure what recurrence saves.
 
     Returns:
-        z symbols [T, C, h, w], float64 integers.
+        z symbols [T, C, h, w], int32.
     """
     prior = model.dynamics_prior
     start = state = prior.init_state(1, size)
@@ -161,7 +161,7 @@ def code_dynamics(
     for t in range(num_frames):
         exchange = exchange_with(coder, None if targets is None else targets.frame(t))
         z, state = prior.step(state if remember else start, quality, refs_previous, exchange)
-        frames.append(z)
+        frames.append(z.to(torch.int32))
     return torch.cat(frames)
 
 

@@ -73,7 +73,7 @@ def lagrangian(quality: float) -> float:
     return 0.6 * content_step(quality) ** 2
 
 
-def motion_stiffness(luma: Tensor, motion: Tensor) -> Tensor:
+def motion_stiffness(luma: Tensor) -> Tensor:
     """Squared error that a unit of error in each motion latent costs, to first order.
 
     Moving a block's prediction by δ changes its pixels by gᵀδ, g the image gradient; a vector
@@ -82,14 +82,13 @@ def motion_stiffness(luma: Tensor, motion: Tensor) -> Tensor:
 
     Args:
         luma: [T, 1, H, W].
-        motion: [T, 5, H/16, W/16], whose shape counts.
 
     Returns:
         [T, 5, H/16, W/16], squared grey levels per squared pixel; infinite for the logit.
     """
     dy, dx = gradients(luma)
     energy = F.avg_pool2d(torch.cat([dy, dx], 1).square(), 16) * 512 + MIN_STIFFNESS
-    mixing = torch.full_like(motion[:, :1], math.inf)
+    mixing = torch.full_like(energy[:, :1], math.inf)
     return torch.cat([energy, 0.5 * energy, mixing], 1)
 
 
@@ -132,7 +131,13 @@ class SpatialModel(nn.Module):
         return self.content_synthesis(f_hat, strength)
 
     def infer_motion(
-        self, luma: Tensor, previous: Planes, current: Planes, anchor: int, mu: float
+        self,
+        luma: Tensor,
+        previous: Planes,
+        current: Planes,
+        anchor: int,
+        mu: float,
+        chunk: int | None = None,
     ) -> Tensor:
         """Motion latents of a GOP's frames, before quantization.
 
@@ -141,6 +146,7 @@ class SpatialModel(nn.Module):
             previous, current: planes of the previous GOP (or again `current`) and of this one.
             anchor: the frame of this GOP that its content was inferred from, 0…T-1.
             mu: smoothness of the classical motion, see `motion.estimate_chain`.
+            chunk: frames judged at once where N = 1, to save memory; None for all.
 
         Returns:
             [N·T, 5, H/16, W/16] in pixels and logits.
@@ -157,8 +163,20 @@ class SpatialModel(nn.Module):
             to_previous = to_current = torch.cat([before.flip(1), after], 1)
             if previous is not current:
                 to_previous = estimate_chain(luma, previous.picture.luma.detach(), mu)
-        grids = torch.cat([to_previous, to_current], 2).flatten(0, 1)
-        frames = luma.reshape(count * num_frames, 1, *luma.shape[2:])
+        grids = torch.cat([to_previous, to_current], 2)
+        step = chunk or num_frames
+        parts = [
+            self._judge_motion(luma[:, t : t + step], previous, current, grids[:, t : t + step])
+            for t in range(0, num_frames, step)
+        ]
+        return torch.cat(parts)
+
+    def _judge_motion(
+        self, luma: Tensor, previous: Planes, current: Planes, grids: Tensor
+    ) -> Tensor:
+        """Posterior of motion: luma [N, T, H, W], grids [N, T, 4, h, w] → [N·T, 5, h, w]."""
+        num_frames, grids = luma.shape[1], grids.flatten(0, 1)
+        frames = luma.flatten(0, 1)[:, None]
         warped = []
         with torch.no_grad():
             dense = F.interpolate(grids, scale_factor=16, mode="bilinear", align_corners=False)

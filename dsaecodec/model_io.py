@@ -22,7 +22,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from bitstream import FrequencyTables
-from dsaecodec.errors import ModelError
+from dsaecodec.errors import ConfigError, ModelError
 from dsaecodec.exact import check_bound, exact_layers
 from dsaecodec.likelihood import NUM_TABLES
 from dsaecodec.model import SpatialConfig, SpatialModel
@@ -31,7 +31,7 @@ FORMAT = "dsaecodec-spatial-1"
 FOLDER = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "natural"
 MAX_FILE_BYTES = 2**26
-MAX_CHANNELS = 1024
+MAX_CHANNELS = {"hyper_channels": 256, "residual_luma": 256, "residual_chroma": 64}
 
 
 @dataclass(frozen=True)
@@ -94,38 +94,49 @@ def identity_of(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()[:4]
 
 
-def find_model(name: str | None) -> Path:
+def find_model(name: str | None, identity: bytes | None = None) -> Path:
     """Path of a shipped model's name or of a file.
 
+    Args:
+        name: name or path; None for the shipped model of that identity, else for the default.
+        identity: what a stream asks for.
+
     Raises:
-        ModelError: there is neither.
+        ModelError: there is none.
     """
+    if name is None and identity is not None:
+        for path in sorted(FOLDER.glob("*.safetensors")):
+            if identity_of(path.read_bytes()) == identity:
+                return path
     name = name or DEFAULT_MODEL
-    shipped = FOLDER / f"{name}.safetensors"
-    if shipped.is_file():
-        return shipped
-    if Path(name).is_file():
-        return Path(name)
+    try:
+        for path in (FOLDER / f"{name}.safetensors", Path(name)):
+            if path.is_file():
+                return path
+    except OSError:  # a name no file can have
+        pass
     known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.safetensors"))) or "none"
     raise ModelError(f"{name}: no such model", hint=f"shipped models: {known}; or give a file")
 
 
-def load_model(name: str | None = None, device: str = "auto") -> LoadedModel:
-    """Load and check a model by name or path.
+def load_model(
+    name: str | None = None, device: str = "auto", identity: bytes | None = None
+) -> LoadedModel:
+    """Load and check a model by name or path, or else the one of an identity, see `find_model`.
 
     Raises:
         ModelError: missing, malformed, or outside the exactness bound.
     """
-    path = find_model(name)
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise ModelError(f"{path}: {size} bytes, at most {MAX_FILE_BYTES} are allowed")
-    data = path.read_bytes()
+    path = find_model(name, identity)
     target = choose_device(device)
     try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ModelError(f"{path}: {size} bytes, at most {MAX_FILE_BYTES} are allowed")
+        data = path.read_bytes()
         config, tensors = _parse(data)
         model, tables = _build(config, tensors)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise ModelError(f"{path}: not a usable model file ({error})") from error
     model.to(target)
     for prior in (model.content_prior, model.dynamics_prior):
@@ -139,8 +150,10 @@ def choose_device(device: str) -> torch.device:
     """Device of the float networks: "auto" prefers CUDA."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in ("cpu", "cuda"):
+        raise ConfigError(f"device {device!r}: expected auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ModelError("no CUDA device here", hint="use --device cpu")
+        raise ConfigError("no CUDA device here", hint="use --device cpu")
     return torch.device(device)
 
 
@@ -152,7 +165,7 @@ def _parse(data: bytes) -> tuple[SpatialConfig, dict[str, Tensor]]:
         raise ValueError(f"format {metadata.get('format')!r}, expected {FORMAT!r}")
     config = SpatialConfig(**json.loads(metadata["config"]))
     for name, value in asdict(config).items():
-        if type(value) is not int or not 1 <= value <= MAX_CHANNELS:
+        if type(value) is not int or not 1 <= value <= MAX_CHANNELS[name]:
             raise ValueError(f"config {name} = {value!r}")
     return config, tensors
 
@@ -186,7 +199,8 @@ def _build(
 
 def _integers(value: Tensor, name: str) -> Tensor:
     limit = 2**24
-    if value.dtype != torch.int32 or not bool((value.abs() <= limit).all()):
+    inside = (value >= -limit) & (value <= limit)
+    if value.dtype != torch.int32 or not bool(inside.all()):
         raise ValueError(f"{name}: not int32 within ±2**24")
     return value
 

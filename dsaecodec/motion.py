@@ -111,7 +111,7 @@ def estimate_chain(frames: Tensor, plane: Tensor, mu: float = 12.0) -> Tensor:
     """Motion of consecutive frames against one plane, nearest frame first.
 
     Args:
-        frames: luma [N, T, H, W], 0…255; frame 0 is the one next to the plane in time.
+        frames: luma [N, T, H, W], grey levels; frame 0 is the one next to the plane in time.
         plane: luma [N, 1, H, W]; H and W are multiples of 16.
         mu: smoothness, in squared grey levels a pixel.
 

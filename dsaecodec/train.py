@@ -313,6 +313,8 @@ class Trainer:
             factor = schedule(config, self.step)
             group["lr"] = config.learning_rate * group["ratio"] * factor
         self.optimizer.zero_grad(set_to_none=True)
+        if not bool(torch.isfinite(terms.loss)):
+            raise FloatingPointError(f"step {self.step}: the loss is {float(terms.loss)}")
         terms.loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -330,6 +332,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all(),
         }
         temporary = self.out / "checkpoint.tmp"
         torch.save(state, temporary)
@@ -341,14 +344,15 @@ class Trainer:
         Raises:
             ValueError: the checkpoint belongs to another configuration.
         """
-        state = torch.load(self.out / "checkpoint.pt", weights_only=True, map_location=self.device)
+        state = torch.load(self.out / "checkpoint.pt", weights_only=True, map_location="cpu")
         if state["config"] != asdict(self.config):
             raise ValueError(f"checkpoint of another configuration: {state['config']}")
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"].cpu())
-        torch.set_rng_state(state["torch"].cpu())
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch"])
+        torch.cuda.set_rng_state_all(state["cuda"])
 
     def run(self, max_minutes: float) -> None:
         """Train until all steps are done or the time is up."""

@@ -93,7 +93,10 @@ class Referee:
                 ]
                 for c in (0, 256, 320):
                     if near:
-                        total = sum(int(symbols[c, v, u]) for v, u in near)
+                        limited = [
+                            min(max(int(symbols[c, v, u]), -(2**20)), 2**20) for v, u in near
+                        ]
+                        total = sum(limited)
                         base[c, y, x] = (2 * total + len(near)) // (2 * len(near))
             self._exchange(symbols, self.finish(head, base, quality), cells, exchange)
             for y, x in cells:
@@ -115,7 +118,7 @@ class Referee:
         _, height, width = z1.shape
         temporal = self.layer("dynamics_prior.temporal", hidden)
         persist, momentum = np.split(self.layer("dynamics_prior.gates", temporal, "gate"), 2)
-        base = (persist * z1 + momentum * (z1 - z2) + 32) >> 6
+        base = np.clip((persist * z1 + momentum * (z1 - z2) + 32) >> 6, -(2**20), 2**20)
         z, known = np.zeros_like(z1), np.zeros((height, width), bool)
         for cells in lattice(height, width):
             innovation = compand((z - base) * known)

@@ -129,7 +129,7 @@ class FakeDecoder:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     engine = Engine()
     module = types.ModuleType("dsaecodec.codec")
     module.__dict__.update(
@@ -141,7 +141,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     )
     monkeypatch.setitem(sys.modules, "dsaecodec.codec", module)
     monkeypatch.delitem(sys.modules, "dsaecodec.api", raising=False)
-    return engine
+    yield engine
+    sys.modules.pop("dsaecodec.api", None)  # it holds this engine
 
 
 @pytest.fixture

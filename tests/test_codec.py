@@ -22,6 +22,7 @@ import torch
 import bitstream
 import dsaecodec
 from bitstream import MalformedError, SymbolCounter, SymbolDecoder
+from dsaecodec import codec
 from dsaecodec.codec import (
     Decoder,
     EncodeOptions,
@@ -35,10 +36,13 @@ from dsaecodec.codec import (
 )
 from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ConfigError, InputVideoError, ModelError
+from dsaecodec.gop import GopPlan
 from dsaecodec.gop_coder import code_content, code_dynamics, fixed
 from dsaecodec.metrics import mean_rgb_psnr_db
+from dsaecodec.model import SpatialModel
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.video import Frame420, VideoInfo, open_video, rgb_to_420
+from tests.test_exact import record_content, record_dynamics, same
 
 
 def drawn(num_frames: int, height: int, width: int, seed: int = 0) -> list[Frame420]:
@@ -103,7 +107,6 @@ def test_busy_gops_are_halved_and_calm_ones_are_not():
 
 
 def test_quality_raises_rate_and_fidelity():
-    frames = drawn(9, 96, 128)
     rgb = list(moving_layers(9, 96, 128, 0))
     points = []
     for quality in range(0, 101, 10):
@@ -112,7 +115,6 @@ def test_quality_raises_rate_and_fidelity():
     for (fewer, lower), (more, higher) in itertools.pairwise(points):
         assert more > 0.98 * fewer and higher > lower - 0.1
     assert points[-1][1] - points[0][1] > 8 and points[-1][0] > 5 * points[0][0]
-    assert len(frames) == 9
 
 
 def test_same_bytes_on_one_or_two_threads_and_again():
@@ -123,7 +125,7 @@ def test_same_bytes_on_one_or_two_threads_and_again():
 
 def test_encode_leaves_torch_as_it_was():
     before = torch.get_num_threads()
-    encoded(drawn(1, 16, 16), threads=1)
+    encoded(drawn(1, 16, 16), threads=before + 1)
     assert torch.get_num_threads() == before and torch.is_grad_enabled()
 
 
@@ -176,21 +178,36 @@ def test_payload_and_overhead_of_footage(loaded, footage):
         check_rate(encoded(frames, quality=40, gop=8), loaded)
 
 
-def test_encoder_and_decoder_agree_on_every_symbol(loaded):
-    """The symbols an encoder chose are those a decoder reads."""
-    frames = drawn(5, 48, 64)
-    from dsaecodec.gop import GopPlan
+def test_encoder_and_decoder_agree_on_every_symbol(loaded, monkeypatch):
+    """The symbols an encoder chose are those a decoder reads, and make the same planes."""
+    chosen = []
+    real = codec.SymbolEncoder.code
 
+    def spy(self, table_index, symbols):
+        chosen.append((np.array(table_index), np.array(symbols)))
+        return real(self, table_index, symbols)
+
+    monkeypatch.setattr(codec.SymbolEncoder, "code", spy)
+    encoder = GopEncoder(loaded, 48, 64, 50)
     with limited_threads(None):
-        encoder = GopEncoder(loaded, 48, 64, 50)
-        (gop,) = encoder.encode(GopPlan(tuple(frames), 2, False))
+        gop = encoder.encode_whole(GopPlan(tuple(drawn(5, 48, 64)), 2, False))
+        read = []
+
+        class Spy(SymbolDecoder):
+            def code(self, table_index, symbols=None):
+                symbols = super().code(table_index, symbols)
+                read.append((np.array(table_index), np.array(symbols)))
+                return symbols
+
         size = grid_size(48, 64)
-        coder = SymbolDecoder(gop.content, loaded.tables)
-        _, f = code_content(loaded.model, coder, size, 50, None)
-        coder.finish()
-        steps = loaded.model.f_steps(50)
-        again = loaded.model.synthesize_content(f.float() * steps, 50)
-        assert torch.equal(again.picture.luma, encoder.previous.picture.luma)
+        _, f = code_content(loaded.model, Spy(gop.content, loaded.tables), size, 50, None)
+        payload = gop.segments[0].payload
+        code_dynamics(loaded.model, Spy(payload, loaded.tables), size, 50, False, 5, None)
+        again = loaded.model.synthesize_content(f.float() * loaded.model.f_steps(50), 50)
+    assert len(chosen) == len(read) == 1 + 4 + 5 * 4
+    for (table, symbols), (same_table, same_symbols) in zip(chosen, read, strict=True):
+        assert np.array_equal(table, same_table) and np.array_equal(symbols, same_symbols)
+    assert torch.equal(again.picture.luma, encoder.previous.picture.luma)
 
 
 class Plane(np.ndarray):
@@ -258,7 +275,9 @@ def test_symbols_must_fill_their_payload(golden):
         decoded(bitstream.join(header, [longer, *gops[1:]]))
 
 
-@pytest.mark.parametrize("options", [{"quality": -1}, {"quality": 101}, {"gop": 0}, {"gop": 129}])
+@pytest.mark.parametrize(
+    "options", [{"quality": -1}, {"quality": 101}, {"gop": 0}, {"gop": 129}, {"threads": 0}]
+)
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ConfigError):
         encoded(drawn(1, 16, 16), **options)
@@ -298,18 +317,15 @@ def test_python_interface_equals_command_line(tmp_path):
     assert math.isfinite(psnr) and psnr > 25
 
 
-def test_training_forward_and_exported_network_agree(loaded, footage, request):
+@pytest.mark.parametrize("length", [9, pytest.param(None, marks=pytest.mark.slow)])
+def test_training_forward_and_exported_network_agree(loaded, footage, length):
     """float32 with straight-through rounding, as trained, against float64: every mean and index."""
-    from dsaecodec.model import SpatialModel
-    from tests.test_exact import record_content, record_dynamics, same
-
     trained = SpatialModel(loaded.model.config)
     trained.load_state_dict(loaded.model.state_dict())
     trained.train()
-    whole = request.config.getoption("-m") == "slow"
     for clip in sorted((footage / "dev").glob("*.mp4")):
         with open_video(str(clip)) as video:
-            frames = list(itertools.islice(video, None if whole else 9))
+            frames = list(itertools.islice(video, length))
         header, gops = bitstream.split(encoded(frames, quality=45, gop=8))
         size = grid_size(header.height, header.width)
         for gop in gops:

@@ -63,6 +63,23 @@ def test_hostile_weights_are_refused(tmp_path, name, change):
         load_model(str(path), "cpu")
 
 
+@pytest.mark.parametrize(
+    "config", ['{"residual_luma": 257}', '{"hyper_channels": true}', '{"x": 1}', "[" * 200_000]
+)
+def test_hostile_configurations_are_refused(tmp_path, config):
+    path = tmp_path / "bad.safetensors"
+    save_file({"x": torch.zeros(1)}, path, {"format": "dsaecodec-spatial-1", "config": config})
+    with pytest.raises(ModelError, match="not a usable model file"):
+        load_model(str(path), "cpu")
+
+
+def test_a_stream_finds_its_model_by_identity():
+    shipped = find_model(None)
+    assert find_model(None, identity_of(shipped.read_bytes())) == shipped
+    with pytest.raises(ModelError, match="no such model"):
+        find_model("a" * 300)
+
+
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "bad.safetensors"
     whole = find_model(None).read_bytes()
