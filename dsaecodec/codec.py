@@ -201,9 +201,8 @@ class GopEncoder:
         before = self.previous
         content, dynamics = self._payloads(plan)
         too_large = max(len(content), len(dynamics)) > MAX_CODER_BYTES
-        if len(plan.frames) < 2 * MIN_GOP and not too_large:
-            return [self._gop(plan, content, dynamics)]
-        if len(dynamics) <= SPLIT_RATIO * len(content) and not too_large:
+        worth_it = len(dynamics) > SPLIT_RATIO * len(content)
+        if not too_large and not (worth_it and len(plan.frames) >= 2 * MIN_GOP):
             return [self._gop(plan, content, dynamics)]
         if len(plan.frames) == 1:
             raise InputVideoError("a frame needs more bytes than the format allows")

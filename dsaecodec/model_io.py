@@ -146,6 +146,14 @@ def load_model(
     return LoadedModel(model, tables, identity_of(data), target)
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """State of a model, from a model file or a training checkpoint, to train on from."""
+    if path.suffix == ".safetensors":
+        return load_model(str(path), "cpu").model.state_dict()
+    state: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")["model"]
+    return state
+
+
 def choose_device(device: str) -> torch.device:
     """Device of the float networks: "auto" prefers CUDA."""
     if device == "auto":

@@ -34,6 +34,7 @@ from dsaecodec.model import (
     lagrangian,
     smoothness,
 )
+from dsaecodec.model_io import read_weights
 from dsaecodec.prior import ContentPrior, DynamicsPrior, DynamicsState
 from dsaecodec.synthesis import Planes, Yuv, expand_planes
 
@@ -385,7 +386,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--max-minutes", type=float, default=math.inf)
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--init", type=Path, help="weights to start from")
+    parser.add_argument("--init", type=Path, help="checkpoint or model file to start from")
     for option in fields(TrainConfig):
         name = "--" + option.name.replace("_", "-")
         parser.add_argument(name, type=type(option.default), default=option.default)
@@ -396,8 +397,7 @@ def main() -> None:
     config = TrainConfig(**{f.name: getattr(args, f.name) for f in fields(TrainConfig)})
     trainer = Trainer(config, args.data, args.out, args.device)
     if args.init:
-        state = torch.load(args.init, weights_only=True, map_location=args.device)
-        trainer.model.load_state_dict(state["model"])
+        trainer.model.load_state_dict(read_weights(args.init))
     if args.resume:
         trainer.resume()
     trainer.run(args.max_minutes)

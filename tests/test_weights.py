@@ -10,7 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dsaecodec.errors import ModelError
-from dsaecodec.model_io import FOLDER, find_model, identity_of, load_model, save_model
+from dsaecodec.model import SpatialConfig, SpatialModel
+from dsaecodec.model_io import FOLDER, find_model, identity_of, load_model, read_weights, save_model
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,6 +32,14 @@ def test_saving_what_was_loaded_gives_the_same_file(tmp_path):
     identity = save_model(load_model(device="cpu").model, path)
     assert path.read_bytes() == find_model(None).read_bytes()
     assert identity == load_model(str(path), "cpu").identity
+
+
+def test_shipped_weights_can_be_trained_on():
+    state = read_weights(find_model(None))
+    model = SpatialModel(SpatialConfig())
+    model.load_state_dict(state)
+    again = load_model(device="cpu").model.state_dict()
+    assert all(value.equal(again[name].float()) for name, value in model.state_dict().items())
 
 
 def changed(path: Path, name: str, change) -> Path:
