@@ -31,9 +31,11 @@ import numpy as np
 
 import bitstream
 from bitstream import Colour, Gop, Header, StreamWriter, SymbolCounter, SymbolDecoder
-from dsaecodec.codec import DEFAULT_GOP, GopEncoder, grid_size, limited_threads
-from dsaecodec.gop import plan_gops
-from dsaecodec.gop_coder import code_dynamics, fixed
+from dsaecodec.codec.encoder import DEFAULT_GOP
+from dsaecodec.codec.gop_coder import code_dynamics, fixed
+from dsaecodec.codec.gop_encoder import GopEncoder
+from dsaecodec.codec.gop_plan import plan_gops
+from dsaecodec.codec.pictures import grid_size, limited_threads
 from dsaecodec.metrics import mean_rgb_psnr_db, mean_yuv611_psnr_db
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video

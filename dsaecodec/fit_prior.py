@@ -24,10 +24,12 @@ from torch import Tensor
 
 from bitstream import SymbolDecoder
 from dsaecodec import likelihood
-from dsaecodec.codec import DEFAULT_GOP, GopEncoder, grid_size, limited_threads
+from dsaecodec.codec.encoder import DEFAULT_GOP
+from dsaecodec.codec.gop_coder import code_content, code_dynamics
+from dsaecodec.codec.gop_encoder import GopEncoder
+from dsaecodec.codec.gop_plan import plan_gops
+from dsaecodec.codec.pictures import grid_size, limited_threads
 from dsaecodec.data import Shot, load
-from dsaecodec.gop import plan_gops
-from dsaecodec.gop_coder import code_content, code_dynamics
 from dsaecodec.model import SpatialConfig, SpatialModel
 from dsaecodec.model_io import load_model, save_model
 from dsaecodec.train import content_bits, dynamics_bits, parameter_groups

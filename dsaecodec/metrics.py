@@ -50,7 +50,7 @@ def rgb_psnr_db(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> flo
 
 def yuv611_psnr_db(reference: Frame420, decoded: Frame420) -> float:
     """YUV 6:1:1 PSNR of one frame."""
-    y, u, v = (psnr_db(mse(a, b)) for a, b in zip(reference, decoded, strict=True))
+    y, u, v = (psnr_db(mse(a, b)) for a, b in zip(reference.planes, decoded.planes, strict=True))
     return (6 * y + u + v) / 8
 
 

@@ -87,7 +87,7 @@ class Engine:
         writer = StreamWriter(sink, Header(b"fake", info.width, info.height, info.fps, colour))
         count = 0
         for count, frame in enumerate(frames, start=1):
-            payload = b"".join(plane.tobytes() for plane in frame)
+            payload = b"".join(plane.tobytes() for plane in frame.planes)
             writer.write_gop(Gop(options.quality, False, 1, b"", (Segment(0, 1, payload),)))
             if progress:
                 progress(Progress(count, writer.bytes_written))
@@ -106,7 +106,7 @@ class Engine:
         digest = hashlib.sha256()
         frames = list(self.decoder(source, **keywords))
         for frame in frames:
-            digest.update(b"".join(plane.tobytes() for plane in frame))
+            digest.update(b"".join(plane.tobytes() for plane in frame.planes))
         return VerifyReport(len(frames), len(frames), "5" * 64, digest.hexdigest())
 
 
@@ -182,7 +182,7 @@ def read_all(path: Path) -> list[Frame420]:
 def assert_same(a: list[Frame420], b: list[Frame420]) -> None:
     assert len(a) == len(b)
     for left, right in zip(a, b, strict=True):
-        for one, other in zip(left, right, strict=True):
+        for one, other in zip(left.planes, right.planes, strict=True):
             np.testing.assert_array_equal(one, other)
 
 

@@ -22,22 +22,13 @@ import torch
 import bitstream
 import dsaecodec
 from bitstream import MalformedError, SymbolCounter, SymbolDecoder
-from dsaecodec import codec
-from dsaecodec.codec import (
-    Decoder,
-    EncodeOptions,
-    GopEncoder,
-    encode_video,
-    grid_size,
-    limited_threads,
-    to_frames,
-    to_tensors,
-    verify_stream,
-)
+from dsaecodec.codec import Decoder, EncodeOptions, encode_video, gop_encoder, verify_stream
+from dsaecodec.codec.gop_coder import code_content, code_dynamics, fixed
+from dsaecodec.codec.gop_encoder import GopEncoder
+from dsaecodec.codec.gop_plan import GopPlan
+from dsaecodec.codec.pictures import grid_size, limited_threads, to_frames, to_tensors
 from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ConfigError, InputVideoError, ModelError
-from dsaecodec.gop import GopPlan
-from dsaecodec.gop_coder import code_content, code_dynamics, fixed
 from dsaecodec.metrics import mean_rgb_psnr_db
 from dsaecodec.model import SpatialModel
 from dsaecodec.model_io import LoadedModel, load_model
@@ -181,13 +172,13 @@ def test_payload_and_overhead_of_footage(loaded, footage):
 def test_encoder_and_decoder_agree_on_every_symbol(loaded, monkeypatch):
     """The symbols an encoder chose are those a decoder reads, and make the same planes."""
     chosen = []
-    real = codec.SymbolEncoder.code
+    real = gop_encoder.SymbolEncoder.code
 
     def spy(self, table_index, symbols):
         chosen.append((np.array(table_index), np.array(symbols)))
         return real(self, table_index, symbols)
 
-    monkeypatch.setattr(codec.SymbolEncoder, "code", spy)
+    monkeypatch.setattr(gop_encoder.SymbolEncoder, "code", spy)
     encoder = GopEncoder(loaded, 48, 64, 50)
     with limited_threads(None):
         gop = encoder.encode_whole(GopPlan(tuple(drawn(5, 48, 64)), 2, False))
@@ -296,7 +287,7 @@ def test_tensors_and_back(height, width):
     assert all(
         np.array_equal(p, q)
         for a, b in zip(frames, got, strict=True)
-        for p, q in zip(a, b, strict=True)
+        for p, q in zip(a.planes, b.planes, strict=True)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dsaecodec.gop import plan_gops
+from dsaecodec.codec.gop_plan import plan_gops
 from dsaecodec.video.frame import Frame420
 
 

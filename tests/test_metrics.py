@@ -52,7 +52,7 @@ def test_yuv611_weighs_luma_six_times() -> None:
     a, b = random_frame(rng), random_frame(rng)
     parts = [
         10 * np.log10(65025 / np.mean((np.float64(x) - np.float64(y)) ** 2))
-        for x, y in zip(a, b, strict=True)
+        for x, y in zip(a.planes, b.planes, strict=True)
     ]
     assert metrics.yuv611_psnr_db(a, b) == pytest.approx(np.dot(parts, [0.75, 0.125, 0.125]))
     only_chroma = a._replace(u=b.u)

@@ -71,7 +71,7 @@ def encode(
 def assert_same(a: list[Frame420], b: list[Frame420]) -> None:
     assert len(a) == len(b)
     for left, right in zip(a, b, strict=True):
-        for one, other in zip(left, right, strict=True):
+        for one, other in zip(left.planes, right.planes, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
@@ -100,7 +100,7 @@ def test_mp4_is_close_and_says_when_it_is_not_420(tmp_path: Path, height: int, w
     assert video.info.num_frames == len(read) == len(frames)
     for frame, other in zip(frames, read, strict=True):
         assert np.abs(frame.y.astype(int) - other.y).mean() < 3
-        for a, b in zip(frame, other, strict=True):
+        for a, b in zip(frame.planes, other.planes, strict=True):
             assert a.shape == b.shape
             assert np.abs(a.astype(int) - b).mean() < 6
 
@@ -173,7 +173,7 @@ def test_rgb_round_trip_of_flat_colours(matrix: int, full_range: bool) -> None:
 def test_matrix_and_range_change_the_conversion() -> None:
     rgb = np.broadcast_to(np.array([200, 60, 30], np.uint8), (4, 4, 3))
     frames = [rgb_to_420(rgb, m, full) for m in (1, 5, 9) for full in (False, True)]
-    assert len({tuple(int(plane[0, 0]) for plane in frame) for frame in frames}) == 6
+    assert len({tuple(int(plane[0, 0]) for plane in frame.planes) for frame in frames}) == 6
 
 
 def test_rgb_is_checked() -> None:
@@ -187,13 +187,13 @@ def test_other_pixel_formats_are_converted(tmp_path: Path) -> None:
     with open_video(encode(tmp_path / "rgb.mov", [rgb], "rgb24", "png")) as video:
         frame = next(iter(video))
     assert (video.info.matrix, video.info.full_range) == (1, False)
-    for plane, target in zip(frame, expected, strict=True):
+    for plane, target in zip(frame.planes, expected, strict=True):
         assert abs(plane[4, 4] - target) <= 2
     ten_bit = np.concatenate([np.full(16 * 18, 800), np.full(16 * 18 // 2, 300)]).astype(np.uint16)
     path = encode(tmp_path / "ten.mkv", [ten_bit.reshape(-1, 18)], "yuv420p10le", height=16)
     with open_video(path) as video:
         frame = next(iter(video))
-    assert [int(plane[2, 2]) for plane in frame] == [200, 75, 75]
+    assert [int(plane[2, 2]) for plane in frame.planes] == [200, 75, 75]
 
 
 @pytest.mark.parametrize(("tag", "full"), [(0, True), (1, False), (2, True)])

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.uint8]
 
+TICKS_PER_SECOND = 90_000
+"""Unit of timestamps, the one of MPEG systems: whole in nearly every container's clock."""
+
 BT709, BT470BG, SMPTE170M, BT2020 = 1, 5, 6, 9  # matrix coefficients, ITU-T H.273 table 4
 
 
@@ -21,11 +24,18 @@ class Frame420(NamedTuple):
         y: luma, uint8 [H, W].
         u: blue-difference chroma, uint8 [ceil(H / 2), ceil(W / 2)].
         v: red-difference chroma, the same shape.
+        ticks: when it is shown, in 1/90000 s from the first frame; None: evenly, by the rate.
     """
 
     y: Plane
     u: Plane
     v: Plane
+    ticks: int | None = None
+
+    @property
+    def planes(self) -> tuple[Plane, Plane, Plane]:
+        """The samples alone."""
+        return self.y, self.u, self.v
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class VideoInfo:
         fps: frames per second, a mean where the file's rate varies.
         matrix: YUV matrix as an H.273 code: 1 (BT.709), 5, 6 (BT.601) or 9 (BT.2020).
         full_range: True where luma spans 0…255, False for 16…235.
+        sample_aspect: width of a pixel over its height as shown.
         num_frames: length if the file states it. A hint, for progress only.
     """
 
@@ -46,6 +57,7 @@ class VideoInfo:
     fps: Fraction
     matrix: int = BT709
     full_range: bool = False
+    sample_aspect: Fraction = Fraction(1)
     num_frames: int | None = None
 
 
@@ -61,7 +73,7 @@ def check_frame(frame: Frame420, height: int, width: int) -> None:
     Raises:
         ValueError: shape or type differs.
     """
-    for name, plane, shape in zip("yuv", frame, plane_shapes(height, width), strict=True):
+    for name, plane, shape in zip("yuv", frame.planes, plane_shapes(height, width), strict=True):
         if plane.shape != shape or plane.dtype != np.uint8:
             raise ValueError(
                 f"plane {name}: {plane.dtype} {list(plane.shape)}, expected uint8 {list(shape)}"

@@ -94,7 +94,7 @@ def pack(frame: Frame420, pixel_format: str) -> av.VideoFrame:
     height, width = frame.y.shape
     check_frame(frame, height, width)
     packed = av.VideoFrame(width, height, pixel_format)
-    for source, plane in zip(frame, packed.planes, strict=True):
+    for source, plane in zip(frame.planes, packed.planes, strict=True):
         if source.shape != (plane.height, plane.width):
             source = source.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
         _view(plane)[:, : plane.width] = source

@@ -192,7 +192,8 @@ def _iter_converted(
         planes = to_420(frame, info.matrix, info.full_range)
         quarters = frame.rotation // 90
         if quarters:
-            planes = Frame420(*(np.ascontiguousarray(np.rot90(p, quarters)) for p in planes))
+            y, u, v = (np.ascontiguousarray(np.rot90(p, quarters)) for p in planes.planes)
+            planes = Frame420(y, u, v)
         if planes.y.shape != (info.height, info.width):
             height, width = planes.y.shape
             raise InputVideoError(

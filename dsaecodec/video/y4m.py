@@ -121,7 +121,7 @@ class Y4mWriter:
 
     def write(self, frame: Frame420) -> None:
         """Append one frame."""
-        self._stream.write(b"FRAME\n" + b"".join(plane.tobytes() for plane in frame))
+        self._stream.write(b"FRAME\n" + b"".join(plane.tobytes() for plane in frame.planes))
 
     def close(self) -> None:
         """Flush; the stream stays open, it belongs to the caller."""

@@ -1,0 +1,72 @@
+"""Frames ⇄ tensors, the latent grid, and how torch is set up while a codec computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dsaecodec.errors import ConfigError
+from dsaecodec.synthesis import Yuv
+from dsaecodec.video.frame import Frame420
+
+CHUNK_PIXELS = 2**20  # frames are synthesized in batches of about this many pixels
+BLOCK = 16
+
+
+@contextmanager
+def limited_threads(threads: int | None) -> Iterator[None]:
+    """Use `threads` CPU threads inside, without gradients, and restore torch's setting after.
+
+    Raises:
+        ConfigError: fewer than one thread.
+    """
+    before = torch.get_num_threads()
+    if threads is not None:
+        if threads < 1:
+            raise ConfigError(f"{threads} threads: expected 1 or more")
+        torch.set_num_threads(threads)
+    try:
+        # full float32 on GPUs too: pixels must agree between machines
+        with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False):
+            yield
+    finally:
+        if threads is not None:
+            torch.set_num_threads(before)
+
+
+def grid_size(height: int, width: int) -> tuple[int, int]:
+    """Size of the latent grid of a frame."""
+    return -(-height // BLOCK), -(-width // BLOCK)
+
+
+def to_tensors(frames: Iterable[Frame420], height: int, width: int) -> Yuv:
+    """Frames → padded code values - 128: luma [T, 1, H', W'], chroma [T, 2, H'/2, W'/2]."""
+    rows, cols = (BLOCK * n for n in grid_size(height, width))
+
+    def pad(planes: list[np.ndarray], scale: int) -> Tensor:
+        x = torch.from_numpy(np.stack(planes)).float() - 128
+        down, right = rows // scale - x.shape[-2], cols // scale - x.shape[-1]
+        return F.pad(x[:, None], (0, right, 0, down), mode="replicate")
+
+    frames = list(frames)
+    luma = pad([f.y for f in frames], 1)
+    chroma = torch.cat([pad([f.u for f in frames], 2), pad([f.v for f in frames], 2)], 1)
+    return Yuv(luma, chroma)
+
+
+def to_frames(pictures: Yuv, height: int, width: int) -> Iterator[Frame420]:
+    """Inverse of `to_tensors`: round, clamp, crop."""
+
+    def to_bytes(x: Tensor) -> np.ndarray:
+        return (x + 128).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+
+    luma, chroma = to_bytes(pictures.luma), to_bytes(pictures.chroma)
+    half = slice(0, (height + 1) // 2), slice(0, (width + 1) // 2)
+    for y, c in zip(luma, chroma, strict=True):
+        u, v = c[(0, *half)], c[(1, *half)]
+        yield Frame420(*map(np.ascontiguousarray, (y[0, :height, :width], u, v)))
