@@ -23,7 +23,9 @@ from bitstream.gop import Gop, Segment
 from bitstream.header import Colour, Header
 from bitstream.reader import StreamReader, read_header
 from bitstream.record import RecordInfo, RecordType
+from bitstream.sound import SoundPacket, SoundTrack
 from bitstream.summary import Summary, scan
+from bitstream.times import frame_ticks
 from bitstream.writer import StreamWriter
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ __all__ = [
     "RecordInfo",
     "RecordType",
     "Segment",
+    "SoundPacket",
+    "SoundTrack",
     "StreamReader",
     "StreamWriter",
     "Summary",
@@ -53,6 +57,7 @@ __all__ = [
     "SymbolEncoder",
     "TruncatedError",
     "UnsupportedVersionError",
+    "frame_ticks",
     "join",
     "overhead_bytes",
     "quantize_pmf",

@@ -30,9 +30,11 @@ _MIN_COMPACT_BYTES = 11
 _PLACE = "compact form"
 
 
-def is_compactable(gops: Sequence[Gop]) -> bool:
-    """Whether the compact form can hold these GOPs, all of a stream's."""
-    return len(gops) == 1 and len(gops[0].segments) == 1
+def is_compactable(header: Header, gops: Sequence[Gop]) -> bool:
+    """Whether the compact form can hold this header and these GOPs, all of a stream's."""
+    if header.sound or header.sample_aspect != 1 or len(gops) != 1:
+        return False
+    return len(gops[0].segments) == 1 and gops[0].times is None
 
 
 def rate_code(fps: Fraction) -> int:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from io import BytesIO
 
 from bitstream.compact import is_compactable, is_small, rate_code
 from bitstream.gop import Gop
 from bitstream.header import Header
+from bitstream.limits import MIN_INDEXED_GOPS
 from bitstream.reader import StreamReader
-from bitstream.varint import varint_bytes
+from bitstream.record import record_bytes
+from bitstream.sound_record import sound_framing_bytes, sound_runs
+from bitstream.times import time_steps
+from bitstream.varint import varint_bytes, zigzag
 from bitstream.writer import StreamWriter
 
 
@@ -27,7 +32,7 @@ def join(header: Header, gops: Sequence[Gop]) -> bytes:
     """The stream of these GOPs, the bytes that `StreamWriter` writes.
 
     Raises:
-        ValueError: no GOP, too many frames, or a first GOP that refers to another.
+        ValueError: no GOP, or GOPs that cannot follow each other.
     """
     sink = BytesIO()
     writer = StreamWriter(sink, header)
@@ -38,25 +43,53 @@ def join(header: Header, gops: Sequence[Gop]) -> bytes:
 
 
 def overhead_bytes(header: Header, gops: Sequence[Gop]) -> int:
-    """Bytes of `join(header, gops)` that no symbol coder made.
+    """Bytes of `join(header, gops)` that no symbol coder and no sound codec made.
 
     The formula of docs/bitstream.md, section Overhead, computed without writing anything.
     """
     size = varint_bytes(header.width) + varint_bytes(header.height)
-    rate = varint_bytes(header.fps.numerator) + varint_bytes(header.fps.denominator)
-    if is_compactable(gops):
+    rate = _fraction_bytes(header.fps)
+    if is_compactable(header, gops):
         total = 14 + varint_bytes(len(gops[0].content))
         total += 0 if is_small(header) else 1 + size
         total += rate if rate_code(header.fps) == 15 else 0
         return total
-    total = 4 + _record_bytes(6 + size + rate)
+    total = 4 + record_bytes(7 + size + rate + _option_bytes(header))
+    num_frames = index = 0
     for gop in gops:
-        for payload in (gop.content, *(segment.payload for segment in gop.segments)):
-            total += _record_bytes(2 + len(payload)) - len(payload)
-    num_frames = sum(gop.num_frames for gop in gops)
-    return total + _record_bytes(varint_bytes(len(gops)) + varint_bytes(num_frames))
+        overhead, data = _gop_bytes(gop, header.fps)
+        total += overhead
+        index += varint_bytes(overhead + data) + 1
+        num_frames += gop.num_frames
+    if len(gops) >= MIN_INDEXED_GOPS:
+        total += record_bytes(index)
+    return total + record_bytes(varint_bytes(len(gops)) + varint_bytes(num_frames) + 4)
 
 
-def _record_bytes(payload_bytes: int) -> int:
-    """Size of a record: tag, payload, CRC."""
-    return varint_bytes(8 * payload_bytes) + payload_bytes + 4
+def _option_bytes(header: Header) -> int:
+    """The header's fields behind its flags."""
+    total = 0 if header.sample_aspect == 1 else _fraction_bytes(header.sample_aspect)
+    if header.sound:
+        setup = len(header.sound.extradata)
+        total += 2 + len(header.sound.codec) + varint_bytes(header.sound.sample_rate)
+        total += varint_bytes(setup) + setup
+    return total
+
+
+def _gop_bytes(gop: Gop, fps: Fraction) -> tuple[int, int]:
+    """Of a GOP's records: overhead, and coder bytes with sound packets."""
+    overhead = data = 0
+    if gop.times is not None:
+        steps = sum(varint_bytes(zigzag(step)) for step in time_steps(gop.times, fps))
+        overhead += record_bytes(varint_bytes(gop.times[0]) + steps)
+    parts = [(2, len(part)) for part in (gop.content, *(s.payload for s in gop.segments))]
+    for run in sound_runs(gop.sound):
+        parts.append((sound_framing_bytes(run), sum(len(packet.data) for packet in run)))
+    for framing, num_bytes in parts:
+        overhead += record_bytes(framing + num_bytes) - num_bytes
+        data += num_bytes
+    return overhead, data
+
+
+def _fraction_bytes(value: Fraction) -> int:
+    return varint_bytes(value.numerator) + varint_bytes(value.denominator)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bitstream.limits import MAX_CODER_BYTES, MAX_GOP_FRAMES, MAX_QUALITY
+from bitstream.limits import (
+    MAX_CODER_BYTES,
+    MAX_FRAME_TICKS,
+    MAX_GOP_FRAMES,
+    MAX_QUALITY,
+    MAX_TIME,
+)
+from bitstream.sound import SoundPacket, check_packets
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,9 @@ class Gop:
         num_frames: 1..128.
         content: the symbol coder's bytes of the content latent.
         segments: in order, without gap or overlap, together `num_frames` frames.
+        times: when each frame is shown, and when the last one ends, [num_frames + 1] ticks of
+            1/90000 s, strictly increasing; None for frames spaced evenly, see `frame_ticks`.
+        sound: packets of the sound track, by rising start.
     """
 
     quality: int
@@ -39,6 +49,8 @@ class Gop:
     num_frames: int
     content: bytes
     segments: tuple[Segment, ...]
+    times: tuple[int, ...] | None = None
+    sound: tuple[SoundPacket, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.quality <= MAX_QUALITY:
@@ -58,3 +70,19 @@ class Gop:
         for payload in (self.content, *(segment.payload for segment in self.segments)):
             if len(payload) > MAX_CODER_BYTES:
                 raise ValueError(f"{len(payload)} coder bytes, expected at most {MAX_CODER_BYTES}")
+        if self.times is not None:
+            _check_times(self.times, self.num_frames)
+        check_packets(self.sound)
+
+
+def _check_times(times: tuple[int, ...], num_frames: int) -> None:
+    """Checks the times of a GOP by themselves."""
+    if len(times) != num_frames + 1:
+        raise ValueError(f"times of {len(times) - 1} frames, expected {num_frames}")
+    if not 0 <= times[0] <= MAX_TIME:
+        raise ValueError(f"times from tick {times[0]}, expected 0..{MAX_TIME}")
+    for frame, (start, end) in enumerate(zip(times, times[1:], strict=False)):
+        if not 1 <= end - start <= MAX_FRAME_TICKS:
+            raise ValueError(
+                f"duration of frame {frame}: {end - start} ticks, expected 1..{MAX_FRAME_TICKS}"
+            )

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 
-from bitstream.limits import MATRICES, MAX_PIXELS, MAX_RATE, MAX_SIDE
+from bitstream.limits import MATRICES, MAX_ASPECT, MAX_PIXELS, MAX_RATE, MAX_SIDE
+from bitstream.sound import SoundTrack, pack_track, unpack_track
 from bitstream.source import ByteSource, legal_values
 from bitstream.varint import pack_varint
 
 PIXEL_FORMAT_420_8BIT = 0
 _FULL_RANGE = 0x80
+_SQUARE = Fraction(1)
+_HAS_ASPECT = 0x01
+_HAS_SOUND = 0x02
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Header:
         height: of the displayed picture, 1..16384 pixels.
         fps: frames a second, numerator and denominator 1..2^31.
         colour: how the planes become RGB.
+        sample_aspect: width of a pixel over its height, numerator and denominator 1..2^16.
+        sound: the sound track, or None.
     """
 
     model: bytes
@@ -49,6 +55,8 @@ class Header:
     height: int
     fps: Fraction
     colour: Colour
+    sample_aspect: Fraction = _SQUARE
+    sound: SoundTrack | None = None
 
     def __post_init__(self) -> None:
         if len(self.model) != 4:
@@ -60,30 +68,29 @@ class Header:
             raise ValueError(
                 f"{self.width}x{self.height} pixels, expected a product of at most {MAX_PIXELS}"
             )
-        for name, part in (
-            ("numerator", self.fps.numerator),
-            ("denominator", self.fps.denominator),
-        ):
-            if not 1 <= part <= MAX_RATE:
-                raise ValueError(f"frame rate {name} {part}, expected 1..{MAX_RATE}")
+        _check_fraction("frame rate", self.fps, MAX_RATE)
+        _check_fraction("sample aspect", self.sample_aspect, MAX_ASPECT)
 
 
 def pack_header(header: Header) -> bytes:
     """The header record's payload."""
+    square, sound = header.sample_aspect == _SQUARE, header.sound
+    flags = (0 if square else _HAS_ASPECT) | (_HAS_SOUND if sound else 0)
     return b"".join(
         (
             header.model,
             pack_varint(header.width),
             pack_varint(header.height),
-            pack_varint(header.fps.numerator),
-            pack_varint(header.fps.denominator),
+            _pack_fraction(header.fps),
             pack_colour(header.colour),
-            bytes([PIXEL_FORMAT_420_8BIT]),
+            bytes([PIXEL_FORMAT_420_8BIT, flags]),
+            b"" if square else _pack_fraction(header.sample_aspect),
+            pack_track(sound) if sound else b"",
         )
     )
 
 
-def unpack_header(source: ByteSource) -> Header:
+def unpack_header(source: ByteSource, version: int) -> Header:
     """Reads the fields of the header record's payload.
 
     Raises:
@@ -98,8 +105,24 @@ def unpack_header(source: ByteSource) -> Header:
     pixel_format = source.byte("pixel format")
     if pixel_format != PIXEL_FORMAT_420_8BIT:
         source.fail("pixel format", start, str(pixel_format), "0 (4:2:0, 8 bits)")
+    aspect, sound = (_SQUARE, None) if version == 1 else _unpack_options(source)
     with legal_values(source.place):
-        return Header(model, width, height, fps, colour)
+        return Header(model, width, height, fps, colour, aspect, sound)
+
+
+def _unpack_options(source: ByteSource) -> tuple[Fraction, SoundTrack | None]:
+    """Reads the flags and the fields that they announce."""
+    start = source.offset
+    flags = source.byte("flags")
+    if flags & ~(_HAS_ASPECT | _HAS_SOUND):
+        source.fail("flags", start, f"{flags:#04x}", "bits 2-7 zero")
+    aspect = _SQUARE
+    if flags & _HAS_ASPECT:
+        start = source.offset
+        aspect = _unpack_fraction(source, "sample aspect", MAX_ASPECT)
+        if aspect == _SQUARE:
+            source.fail("sample aspect", start, "1/1", "bit 0 of the flags clear")
+    return aspect, unpack_track(source) if flags & _HAS_SOUND else None
 
 
 def pack_colour(colour: Colour) -> bytes:
@@ -116,11 +139,27 @@ def unpack_colour(source: ByteSource) -> Colour:
 
 def unpack_rate(source: ByteSource) -> Fraction:
     """Reads a frame rate, two varints in lowest terms."""
+    return _unpack_fraction(source, "frame rate", MAX_RATE)
+
+
+def _unpack_fraction(source: ByteSource, what: str, maximum: int) -> Fraction:
+    """Reads a positive fraction, two varints in lowest terms."""
     start = source.offset
-    numerator = source.varint("frame rate numerator", MAX_RATE)
-    denominator = source.varint("frame rate denominator", MAX_RATE)
+    numerator = source.varint(f"{what} numerator", maximum)
+    denominator = source.varint(f"{what} denominator", maximum)
     if gcd(numerator, denominator) != 1:
-        source.fail("frame rate", start, f"{numerator}/{denominator}", "a fraction in lowest terms")
+        source.fail(what, start, f"{numerator}/{denominator}", "a fraction in lowest terms")
     if denominator == 0 or numerator == 0:
-        source.fail("frame rate", start, f"{numerator}/{denominator}", "a positive fraction")
+        source.fail(what, start, f"{numerator}/{denominator}", "a positive fraction")
     return Fraction(numerator, denominator)
+
+
+def _pack_fraction(value: Fraction) -> bytes:
+    return pack_varint(value.numerator) + pack_varint(value.denominator)
+
+
+def _check_fraction(what: str, value: Fraction, maximum: int) -> None:
+    """Refuses a fraction that no two varints of 1..`maximum` hold."""
+    for name, part in (("numerator", value.numerator), ("denominator", value.denominator)):
+        if not 1 <= part <= maximum:
+            raise ValueError(f"{what} {name} {part}, expected 1..{maximum}")

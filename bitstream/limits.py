@@ -1,8 +1,12 @@
-"""The limits of format version 1, each stated in docs/bitstream.md."""
+"""The limits of format versions 1 and 2, each stated in docs/bitstream.md."""
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
+"""The version that is written."""
+
+VERSIONS = (1, 2)
+"""The versions that are read."""
 
 MAX_SIDE = 1 << 14
 """Largest width and largest height, pixels."""
@@ -12,6 +16,9 @@ MAX_PIXELS = 1 << 27
 
 MAX_RATE = 1 << 31
 """Largest numerator and largest denominator of the frame rate."""
+
+MAX_ASPECT = 1 << 16
+"""Largest numerator and largest denominator of the sample aspect ratio."""
 
 MAX_QUALITY = 100
 
@@ -28,3 +35,35 @@ MAX_CODER_BYTES = MAX_RECORD_BYTES - 2
 
 MATRICES = frozenset({1, 2, 5, 6, 9})
 """Legal matrix coefficients, codes of ITU-T H.273."""
+
+MIN_INDEXED_GOPS = 9
+"""Fewest GOPs of a stream that has an index; with as many it must have one."""
+
+TICKS_PER_SECOND = 90_000
+"""Unit of a stream's times."""
+
+MAX_TIME = (1 << 53) - 1
+"""Latest start of a GOP in ticks, and of a sound packet in samples."""
+
+MAX_FRAME_TICKS = 1 << 40
+"""Longest duration of a frame that has a time."""
+
+MAX_CODEC_NAME = 32
+"""Longest name of a sound codec, characters."""
+
+MAX_SAMPLE_RATE = 1 << 20
+"""Most sound samples a second."""
+
+MAX_CHANNELS = 255
+
+MAX_EXTRADATA_BYTES = 1 << 16
+"""Longest setup data of a sound codec."""
+
+MAX_PACKET_SAMPLES = 1 << 31
+"""Longest duration of a sound packet."""
+
+MAX_PACKET_BYTES = MAX_RECORD_BYTES - 17
+"""Largest sound packet: it fits into a record whatever its start and duration."""
+
+MAX_GOP_PACKETS = 1 << 20
+"""Most sound packets of a GOP: what a reader builds stays in proportion to what it reads."""

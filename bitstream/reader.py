@@ -1,140 +1,140 @@
-"""Reading a stream one GOP at a time, from a file or a pipe."""
+"""Reading a stream one GOP at a time, from a file or a pipe, from its beginning or from a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
+from math import floor
 from typing import BinaryIO
 
 from bitstream.compact import read_compact
-from bitstream.gop import Gop, Segment
+from bitstream.gop import Gop
+from bitstream.gop_reader import GopReader, OnRecord
 from bitstream.header import Header, unpack_header
-from bitstream.limits import MAX_FRAMES, MAX_GOP_FRAMES, MAX_QUALITY
-from bitstream.record import Record, RecordInfo, RecordType, read_record
-from bitstream.signature import is_compact, read_signature
-from bitstream.source import ByteSource, legal_values
+from bitstream.index import GopIndex, read_index
+from bitstream.limits import TICKS_PER_SECOND
+from bitstream.record import RecordInfo, RecordType, read_record
+from bitstream.seek import Landing, look_up, walk
+from bitstream.signature import is_compact, read_signature, version_of
+from bitstream.source import ByteSource
+from bitstream.trailer import IndexBuilder
 
 
 class StreamReader:
     """Checks and parses a stream; iterating yields its GOPs, once.
 
-    Nothing of a record is believed before its CRC, and the counts of the end record and the absence
-    of bytes behind it are checked before the iteration ends. Holds one GOP in memory.
+    Nothing of a record is believed before its CRC, and the index, the counts of the end record and
+    the absence of bytes behind it are checked before the iteration ends. Holds one GOP in memory,
+    and a few bytes for each one read.
 
     Args:
         source: any binary file object with `read(n)`; it need not seek.
+        on_record: called with the `RecordInfo` of each record read, in order.
 
     Attributes:
+        version: of the format.
         header: of the stream.
         compact: the stream has the compact form.
-        records: the records read so far, in order (about 200 bytes of memory each).
+        next_frame: first frame of the next GOP to be yielded, counted from the stream's first; with
+            it `frame_ticks` tells when that GOP's frames are shown.
 
     Raises:
-        BitstreamError: here or while iterating.
+        BitstreamError: here, while seeking or while iterating.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: BinaryIO, on_record: OnRecord | None = None) -> None:
         self._source = ByteSource(source)
+        self._on_record = on_record or (lambda record: None)
         signature = read_signature(self._source)
-        self.header: Header
+        self.version = version_of(signature)
         self.compact = is_compact(signature)
-        self.records: list[RecordInfo] = []
+        self.next_frame = 0
+        self.header: Header
+        self._begun = False
+        self._ready: list[Gop] = []  # read but not yielded yet
+        self._records: GopReader | None = None
         if self.compact:
             self.header, gop, parts = read_compact(self._source, signature)
-            self.records.extend(parts)
-            self._gops: Iterator[Gop] = iter((gop,))
+            self._ready.append(gop)
+            for part in parts:
+                self._on_record(part)
         else:
             self.header = self._read_header(signature)
-            self._gops = self._iter_gops()
+            self._records = self._gop_reader(IndexBuilder())
+        self._gops = self._iter_gops()
 
     def __iter__(self) -> Iterator[Gop]:
         return self._gops
 
+    def seek(self, time: Fraction) -> Gop | None:
+        """Lets the iteration begin with the GOP that shows the frame at a time.
+
+        That is the last GOP that begins at or before it. A stream with an index in a source that
+        can seek is searched there; any other is read, and checked, up to the GOP behind.
+
+        Args:
+            time: seconds from the first frame, 0 or more.
+
+        Returns:
+            The GOP before, if the one found refers to it.
+
+        Raises:
+            ValueError: the time is negative, or not before the stream's end.
+            RuntimeError: not the first call, or the iteration has begun.
+            BitstreamError: what was read is damaged or malformed.
+        """
+        if self._begun:
+            raise RuntimeError("seek comes once, before the iteration")
+        if time < 0:
+            raise ValueError(f"time {float(time):.3f} s, expected 0 or more")
+        self._begun = True
+        ticks = floor(time * TICKS_PER_SECOND)
+        index = None
+        if self._records and self.version > 1 and self._source.can_jump():
+            index = read_index(self._source, self.version)
+        landing = self._jump(index, ticks) if index else walk(self._next, self.header.fps, ticks)
+        self.next_frame, self._ready = landing.first_frame, landing.gops
+        return landing.previous if landing.gops[0].refs_previous else None
+
+    def _jump(self, index: GopIndex, ticks: int) -> Landing:
+        """Finds a GOP through the index and reads it, and the one before."""
+        found = look_up(index, self._source, self.version, self.header.fps, ticks)
+        begin = max(found - 1, 0)
+        self._source.jump(index.offsets[begin])
+        self._records = self._gop_reader(index.before(begin))
+        gops = []
+        for place in range(begin, found + 1):
+            gop = self._records.next()
+            assert gop is not None, "the closing records lie behind all GOPs of the index"
+            index.check(place, gop.num_frames, self._source.offset)
+            gops.append(gop)
+        return Landing(gops[0] if found else None, gops[-1:], index.first_frames[found])
+
+    def _gop_reader(self, before: IndexBuilder) -> GopReader:
+        return GopReader(self._source, self.version, self.header, self._on_record, before)
+
     def _read_header(self, signature: bytes) -> Header:
-        record = read_record(self._source, "stream", "the header record", prefix=signature)
-        fields = _fields(record, RecordType.HEADER, "stream")
-        header = unpack_header(fields)
-        _expect_end(fields)
+        record = read_record(
+            self._source, self.version, "stream", "the header record", prefix=signature
+        )
+        fields = record.fields(RecordType.HEADER, "stream")
+        header = unpack_header(fields, self.version)
+        fields.expect_end()
         size = len(signature) + record.size
-        self.records.append(RecordInfo(record.kind, None, 0, size, size, 0))
+        self._on_record(RecordInfo(record.kind, None, 0, size, size, 0))
         return header
 
     def _iter_gops(self) -> Iterator[Gop]:
-        num_gops = num_frames = 0
-        while True:
-            place = f"GOP {num_gops}"
-            expected = "a content record or the end record" if num_gops else "a content record"
-            record = read_record(self._source, place, expected)
-            if record.kind is RecordType.END and num_gops:
-                break
-            gop = self._read_gop(record, num_gops)
-            num_gops += 1
-            num_frames += gop.num_frames
-            if num_frames > MAX_FRAMES:
-                self._source.fail(
-                    "total frames", record.offset, str(num_frames), f"at most {MAX_FRAMES}"
-                )
+        self._begun = True
+        while (gop := self._next()) is not None:
+            self.next_frame += gop.num_frames
             yield gop
-        self._check_end(record, num_gops, num_frames)
 
-    def _read_gop(self, record: Record, index: int) -> Gop:
-        """Reads what follows a content record that is there already."""
-        place = f"GOP {index}"
-        fields = _fields(record, RecordType.CONTENT, place)
-        start = fields.offset
-        quality = fields.byte("quality")
-        refs_previous, quality = quality > 0x7F, quality & 0x7F
-        if quality > MAX_QUALITY:
-            fields.fail("quality", start, str(quality), f"0..{MAX_QUALITY}")
-        if refs_previous and index == 0:
-            fields.fail("refs_previous", start, "set", "clear in the first GOP")
-        num_frames = _frame_count(fields)
-        content = self._coder_bytes(record, index)
-        segments = []
-        next_frame = 0
-        while next_frame < num_frames:
-            segments.append(self._read_segment(index, next_frame, num_frames))
-            next_frame += segments[-1].num_frames
-        with legal_values(place):
-            return Gop(quality, refs_previous, num_frames, content, tuple(segments))
-
-    def _read_segment(self, index: int, next_frame: int, num_frames: int) -> Segment:
-        """Reads the dynamics record that must begin with frame `next_frame` of `num_frames`."""
-        place = f"GOP {index}"
-        wanted = f"a dynamics record from frame {next_frame} of {num_frames}"
-        record = read_record(self._source, place, wanted)
-        fields = _fields(record, RecordType.DYNAMICS, place)
-        start = fields.offset
-        first = fields.byte("first frame")
-        if first != next_frame:
-            fields.fail("first frame", start, str(first), str(next_frame))
-        length = _frame_count(fields)
-        if first + length > num_frames:
-            fields.fail("frames", start + 1, str(length), f"at most {num_frames - first}")
-        return Segment(first, length, self._coder_bytes(record, index))
-
-    def _coder_bytes(self, record: Record, index: int) -> bytes:
-        """Lists the record and returns its payload behind the two leading bytes."""
-        payload = record.payload[2:]
-        overhead = record.size - len(payload)
-        self.records.append(
-            RecordInfo(record.kind, index, record.offset, record.size, overhead, len(payload))
-        )
-        return payload
-
-    def _check_end(self, record: Record, num_gops: int, num_frames: int) -> None:
-        fields = _fields(record, RecordType.END, "stream")
-        for name, count in (("GOPs", num_gops), ("frames", num_frames)):
-            start = fields.offset
-            stated = fields.varint(f"number of {name}", MAX_FRAMES)
-            if stated != count:
-                fields.fail(f"number of {name}", start, str(stated), f"{count} as read")
-        _expect_end(fields)
-        self.records.append(
-            RecordInfo(record.kind, None, record.offset, record.size, record.size, 0)
-        )
-        if not self._source.at_end():
-            self._source.place = "stream"
-            self._source.fail("end", self._source.offset, "further bytes", "none")
+    def _next(self) -> Gop | None:
+        """The next GOP, None behind the last."""
+        if self._ready:
+            return self._ready.pop(0)
+        return self._records.next() if self._records else None
 
 
 def read_header(source: BinaryIO) -> Header:
@@ -144,26 +144,3 @@ def read_header(source: BinaryIO) -> Header:
         BitstreamError: the header or, in the compact form, the stream is wrong.
     """
     return StreamReader(source).header
-
-
-def _fields(record: Record, expected: RecordType, place: str) -> ByteSource:
-    """The fields of a record, which must be of the expected type."""
-    fields = record.fields(f"{place}: {record.kind.name.lower()} record")
-    if record.kind is not expected:
-        fields.fail("type", record.offset, record.kind.name.lower(), expected.name.lower())
-    return fields
-
-
-def _frame_count(fields: ByteSource) -> int:
-    """Reads a number of frames, stored less one in a byte whose top bit is zero."""
-    start = fields.offset
-    stored = fields.byte("frames less one")
-    if stored >= MAX_GOP_FRAMES:
-        fields.fail("frames less one", start, str(stored), f"0..{MAX_GOP_FRAMES - 1}")
-    return stored + 1
-
-
-def _expect_end(fields: ByteSource) -> None:
-    """Refuses bytes behind a record's last field."""
-    if not fields.at_end():
-        fields.fail("record", fields.offset, "further bytes", "its end")

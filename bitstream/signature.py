@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bitstream.errors import MalformedError, NotDszError, TruncatedError, UnsupportedVersionError
-from bitstream.limits import VERSION
+from bitstream.limits import VERSION, VERSIONS
 from bitstream.source import ByteSource
 
 SIGNATURE = b"DSZ"
@@ -35,9 +35,10 @@ def read_signature(source: ByteSource) -> bytes:
     if len(data) <= len(SIGNATURE):
         raise TruncatedError(f"signature at byte 0: found {len(data)} bytes, expected 4")
     form = data[-1]
-    if form & _VERSION_MASK != VERSION:
+    if form & _VERSION_MASK not in VERSIONS:
         raise UnsupportedVersionError(
-            f"form at byte 3: found version {form & _VERSION_MASK}, expected {VERSION}",
+            f"form at byte 3: found version {form & _VERSION_MASK}, "
+            f"expected {' or '.join(map(str, VERSIONS))}",
             hint="a newer release may read this file",
         )
     if not form & COMPACT and form & _COMPACT_ONLY:
@@ -50,3 +51,8 @@ def read_signature(source: ByteSource) -> bytes:
 def is_compact(signature: bytes) -> bool:
     """Whether the form byte announces the compact form."""
     return bool(signature[-1] & COMPACT)
+
+
+def version_of(signature: bytes) -> int:
+    """The format version that the form byte states."""
+    return signature[-1] & _VERSION_MASK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import SEEK_CUR, SEEK_END
 from typing import BinaryIO, NoReturn
 
 from bitstream.errors import BitstreamError, MalformedError, TruncatedError
@@ -13,7 +14,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class ByteSource:
-    """A counted, forward-only view of a binary file object.
+    """A counted view of a binary file object; forward-only unless `jump` is used.
 
     Args:
         stream: any object with `read(n)`; short reads are completed.
@@ -41,6 +42,33 @@ class ByteSource:
         if not self._ahead:
             self._ahead = self._stream.read(1)
         return not self._ahead
+
+    def peek(self) -> int | None:
+        """The next byte, kept for the next read; None at the end."""
+        return None if self.at_end() else self._ahead[0]
+
+    def expect_end(self) -> None:
+        """Refuses bytes behind a record's last field."""
+        if not self.at_end():
+            self.fail("record", self.offset, "further bytes", "its end")
+
+    def can_jump(self) -> bool:
+        """Whether the file object can seek."""
+        seekable = getattr(self._stream, "seekable", None)
+        return seekable is not None and bool(seekable())
+
+    def jump(self, offset: int) -> None:
+        """Continues at another byte of the stream."""
+        self._stream.seek(offset - self.offset - len(self._ahead), SEEK_CUR)
+        self._ahead = b""
+        self.offset = offset
+
+    def stream_bytes(self) -> int:
+        """Length of the whole stream, found by seeking."""
+        position = self._stream.tell()
+        left = self._stream.seek(0, SEEK_END) - position
+        self._stream.seek(position)
+        return self.offset + len(self._ahead) + left
 
     def read_up_to(self, num_bytes: int) -> bytes:
         """Reads until `num_bytes` are there or the stream ends.
@@ -97,6 +125,11 @@ class ByteSource:
         if value > maximum:
             self.fail(what, start, str(value), f"at most {maximum}")
         return value
+
+    def signed(self, what: str, maximum: int) -> int:
+        """Reads a zigzag varint of magnitude 0..`maximum`."""
+        value = self.varint(what, 2 * maximum)
+        return -(value + 1 >> 1) if value & 1 else value >> 1
 
     def fail(self, what: str, offset: int, found: str, expected: str) -> NoReturn:
         """Raises MalformedError naming place, found and expected."""

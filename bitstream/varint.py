@@ -1,4 +1,7 @@
-"""Unsigned LEB128: seven bits a byte, least significant first, top bit set on all but the last."""
+"""Unsigned LEB128: seven bits a byte, least significant first, top bit set on all but the last.
+
+Signed integers are mapped to unsigned ones first, zigzag: 0, -1, 1, -2 become 0, 1, 2, 3.
+"""
 
 from __future__ import annotations
 
@@ -16,3 +19,8 @@ def pack_varint(value: int) -> bytes:
 def varint_bytes(value: int) -> int:
     """Length of `pack_varint(value)`, bytes."""
     return max(1, -(-value.bit_length() // 7))
+
+
+def zigzag(value: int) -> int:
+    """The unsigned integer that stands for a signed one."""
+    return 2 * value if value >= 0 else -2 * value - 1

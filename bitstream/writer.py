@@ -7,20 +7,22 @@ from typing import BinaryIO
 from bitstream.compact import is_compactable, pack_compact
 from bitstream.gop import Gop, Segment
 from bitstream.header import Header, pack_header
-from bitstream.limits import MAX_FRAMES
+from bitstream.order import GopOrder
 from bitstream.record import RecordType, pack_record
 from bitstream.signature import pack_signature
-from bitstream.varint import pack_varint
+from bitstream.sound_record import pack_sound, sound_runs
+from bitstream.times import pack_times
+from bitstream.trailer import IndexBuilder, pack_end
 
 _REFS_PREVIOUS = 0x80
 
 
 class StreamWriter:
-    """Writes GOPs as they come, to a file or a pipe.
+    """Writes GOPs as they come, to a file or a pipe, in format version 2.
 
-    The first GOP is held back until the second or `finish` arrives: alone and of one segment it
-    becomes the compact form, otherwise the standard form begins. So the form follows from the GOPs,
-    and the same input makes the same bytes.
+    The first GOP is held back until the second or `finish` arrives: where the compact form can
+    hold the stream it becomes that, otherwise the standard form begins. So the form follows from
+    what is written, and the same input makes the same bytes.
 
     Args:
         sink: any binary file object with `write`; not closed.
@@ -32,8 +34,8 @@ class StreamWriter:
         self._header = header
         self._held: Gop | None = None
         self._finished = False
-        self._num_gops = 0
-        self._num_frames = 0
+        self._order = GopOrder(header)
+        self._index = IndexBuilder()
         self._bytes_written = 0
 
     @property
@@ -45,21 +47,18 @@ class StreamWriter:
         """Appends a GOP.
 
         Raises:
-            ValueError: the stream is finished or too long, or its first GOP refers to another.
+            ValueError: the stream is finished or too long, or the GOP cannot follow those before:
+                a first one that refers to another, times or sound that do not go forward, or sound
+                without a track in the header.
         """
         if self._finished:
             raise ValueError("the stream is finished")
-        if self._num_gops == 0 and gop.refs_previous:
-            raise ValueError("the first GOP cannot refer to the previous one")
-        if self._num_frames + gop.num_frames > MAX_FRAMES:
-            raise ValueError(f"more than {MAX_FRAMES} frames")
-        if self._num_gops == 0:
+        self._order.accept(gop)
+        if self._order.num_gops == 1:
             self._held = gop
         else:
             self._release()
             self._write_records(gop)
-        self._num_gops += 1
-        self._num_frames += gop.num_frames
 
     def finish(self) -> None:
         """Ends the stream; without this call the bytes are a truncated stream.
@@ -67,16 +66,21 @@ class StreamWriter:
         Raises:
             ValueError: no GOP was written, or the stream is finished already.
         """
-        if self._finished or self._num_gops == 0:
+        if self._finished or self._order.num_gops == 0:
             raise ValueError("the stream is finished" if self._finished else "no GOP was written")
         self._finished = True
-        if self._held is not None and is_compactable([self._held]):
+        if self._held is not None and is_compactable(self._header, [self._held]):
             self._write(pack_compact(self._header, self._held))
             self._held = None
             return
         self._release()
-        counts = pack_varint(self._num_gops) + pack_varint(self._num_frames)
-        self._write(pack_record(RecordType.END, counts))
+        counts, distance = (self._index.num_gops, self._index.num_frames), 0
+        if self._index.required:
+            index = pack_record(RecordType.INDEX, bytes(self._index.payload))
+            end = pack_record(RecordType.END, pack_end(*counts, distance))
+            distance = len(index) + len(end)  # a fixed width: the end record keeps its size
+            self._write(index)
+        self._write(pack_record(RecordType.END, pack_end(*counts, distance)))
 
     def _release(self) -> None:
         """Begins the standard form if it has not begun."""
@@ -89,9 +93,17 @@ class StreamWriter:
         self._write_records(held)
 
     def _write_records(self, gop: Gop) -> None:
-        self._write(pack_record(RecordType.CONTENT, pack_content(gop)))
+        records = [pack_record(RecordType.CONTENT, pack_content(gop))]
+        if gop.times is not None:
+            times = pack_times(gop.times, self._header.fps)
+            records.insert(0, pack_record(RecordType.TIMES, times))
         for segment in gop.segments:
-            self._write(pack_record(RecordType.DYNAMICS, pack_dynamics(segment)))
+            records.append(pack_record(RecordType.DYNAMICS, pack_dynamics(segment)))
+        for run in sound_runs(gop.sound):
+            records.append(pack_record(RecordType.SOUND, pack_sound(run)))
+        self._index.add(sum(map(len, records)), gop.num_frames)
+        for record in records:
+            self._write(record)
 
     def _write(self, data: bytes) -> None:
         """Gives all of `data` to the sink; an unbuffered one may take it in pieces."""

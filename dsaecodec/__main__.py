@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from dsaecodec.cli import main
+from dsaecodec.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

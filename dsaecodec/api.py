@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from fractions import Fraction
 from io import BytesIO
 from itertools import chain
@@ -16,19 +16,23 @@ from numpy.typing import NDArray
 import bitstream
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video
 from dsaecodec.errors import BitstreamError
+from dsaecodec.rate import parse_fps
 from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video, rgb_to_420
+from dsaecodec.video.sound import open_sound
 
 RgbFrame = NDArray[np.uint8]
 
-_FPS_DENOMINATOR = 1001  # finds 30000/1001 again when it was rounded to a float
+DEFAULT_FPS = 25
 
 
 def encode(
     source: str | os.PathLike[str] | Iterable[RgbFrame],
     *,
     quality: int = 50,
+    preset: str = "medium",
     gop: int | None = None,
-    fps: int | float | Fraction = 25,
+    fps: int | float | Fraction | None = None,
+    audio: str = "opus:32k",
     threads: int | None = None,
     device: str = "auto",
     model: str | None = None,
@@ -38,8 +42,12 @@ def encode(
     Args:
         source: path of a video, or RGB frames, uint8 [H, W, 3], all of one size.
         quality: 0…100, higher is better and larger.
-        gop: frames that share one content latent; None lets the encoder choose.
-        fps: frames per second of frames; a path's own rate is used.
+        preset: "fast", "medium" or "slow": how much work goes into a better file.
+        gop: most frames that share one content latent; None lets the encoder choose.
+        fps: frames per second; None: a path's own, 25 for frames. Rounded rates of television
+            are known: 29.97 is 30000/1001.
+        audio: of a path: "opus:32k" codes its sound with Opus at so many bits a second, "copy"
+            keeps it as it is coded, "none" leaves it out.
         threads: CPU threads, None for all.
         device: "auto", "cpu" or "cuda", for everything but the entropy model.
         model: name or path of the weights, None for the default.
@@ -49,36 +57,51 @@ def encode(
 
     Raises:
         CodecError: see `dsaecodec.errors`.
-        ValueError: no frame, or frames that differ in size.
+        ValueError: no frame, frames that differ in size, or a senseless rate.
     """
-    options = EncodeOptions(quality=quality, gop=gop, threads=threads, device=device, model=model)
-    sink = BytesIO()
+    options = EncodeOptions(
+        quality=quality, preset=preset, gop=gop, threads=threads, device=device, model=model
+    )
+    rate = None if fps is None else _exact_rate(fps)
     if isinstance(source, (str, os.PathLike)):
-        with open_video(source) as video:
-            encode_video(video, video.info, sink, options)
-    else:
-        frames = iter(source)
-        first = next(frames, None)
-        if first is None:
-            raise ValueError("no frame to encode")
-        height, width = first.shape[:2]
-        rate = Fraction(fps).limit_denominator(_FPS_DENOMINATOR)
-        info = VideoInfo(width=width, height=height, fps=rate)
-        encode_video(_converted(chain([first], frames), info), info, sink, options)
+        return _encode_path(source, rate, audio, options)
+    frames = iter(source)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError("no frame to encode")
+    height, width = first.shape[:2]
+    info = VideoInfo(width=width, height=height, fps=rate or Fraction(DEFAULT_FPS))
+    sink = BytesIO()
+    encode_video(_converted(chain([first], frames), info), info, sink, options)
+    return sink.getvalue()
+
+
+def _encode_path(
+    path: str | os.PathLike[str], fps: Fraction | None, audio: str, options: EncodeOptions
+) -> bytes:
+    sink = BytesIO()
+    with open_video(path, fps=fps) as video:
+        sound = open_sound(path, audio, video.start) if os.path.isfile(path) else None
+        with sound or nullcontext():
+            encode_video(video, video.info, sink, options, sound=sound)
     return sink.getvalue()
 
 
 def decode(
     source: bytes | str | os.PathLike[str],
     *,
+    start: int | float | Fraction | None = None,
+    num_frames: int | None = None,
     threads: int | None = None,
     device: str = "auto",
     model: str | None = None,
 ) -> Iterator[RgbFrame]:
-    """Decode a .dsz stream.
+    """Decode a .dsz stream, or a part of it.
 
     Args:
         source: the bytes, or the path of a file.
+        start: seconds: begin with the frame that is shown then; None: with the first.
+        num_frames: how many frames, None for all.
         threads: CPU threads, None for all.
         device: "auto", "cpu" or "cuda", for everything but the entropy model.
         model: name or path of the weights, None for those the stream names.
@@ -88,17 +111,32 @@ def decode(
 
     Raises:
         BitstreamError: a record is damaged, missing or malformed: raised here, before a frame is
-            decoded; coder bytes that no encoder makes: raised while iterating.
+            decoded, but of a part as it is read; coder bytes that no encoder makes: raised while
+            iterating.
         ModelError: the weights are missing or not the stream's.
+        UsageError: `start` is beyond the end.
     """
     with ExitStack() as resources:
         stream: BinaryIO = (
             BytesIO(source) if isinstance(source, bytes) else _open(source, resources)
         )
-        bitstream.scan(stream)
-        stream.seek(0)
-        decoder = Decoder(stream, device=device, threads=threads, model=model)
+        if start is None and num_frames is None:
+            bitstream.scan(stream)
+            stream.seek(0)
+        decoder = Decoder(
+            stream,
+            device=device,
+            threads=threads,
+            model=model,
+            start=None if start is None else Fraction(start),
+            num_frames=num_frames,
+        )
         return _iter_rgb(decoder, resources.pop_all())
+
+
+def _exact_rate(fps: int | float | Fraction) -> Fraction:
+    """A rate as the format states it; a float is read as its shortest decimals."""
+    return parse_fps(repr(fps) if isinstance(fps, float) else str(fps))
 
 
 def _converted(frames: Iterable[RgbFrame], info: VideoInfo) -> Iterator[Frame420]:

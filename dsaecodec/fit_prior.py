@@ -24,6 +24,7 @@ from torch import Tensor
 
 from bitstream import SymbolDecoder
 from dsaecodec import likelihood
+from dsaecodec.code_length import content_parameters, dynamics_parameters
 from dsaecodec.codec.encoder import DEFAULT_GOP
 from dsaecodec.codec.gop_coder import code_content, code_dynamics
 from dsaecodec.codec.gop_encoder import GopEncoder
@@ -32,7 +33,7 @@ from dsaecodec.codec.pictures import grid_size, limited_threads
 from dsaecodec.data import Shot, load
 from dsaecodec.model import SpatialConfig, SpatialModel
 from dsaecodec.model_io import load_model, save_model
-from dsaecodec.train import content_bits, dynamics_bits, parameter_groups
+from dsaecodec.train import parameter_groups
 from dsaecodec.video.frame import Frame420
 
 MAX_FRAMES = DEFAULT_GOP + 1
@@ -79,9 +80,10 @@ def gop_bits(model: SpatialModel, gop: CodedGop) -> Tensor:
     hyper, f, z = (x.float() for x in (gop.hyper, gop.f, gop.z))
     mean, index = model.content_prior.hyper_parameters(hyper)
     bits = likelihood.bits(hyper, mean, index).sum()
-    bits = bits + content_bits(model.content_prior, hyper, f, f, gop.quality)
+    bits = bits + content_parameters(model.content_prior, hyper, f, gop.quality).bits(f).sum()
     z = z[None]
-    return bits + dynamics_bits(model.dynamics_prior, z, z, gop.quality, gop.refs_previous)
+    said = dynamics_parameters(model.dynamics_prior, z, gop.quality, gop.refs_previous)
+    return bits + said.bits(z.flatten(0, 1)).sum()
 
 
 def judge(model: SpatialModel, gops: list[CodedGop]) -> float:

@@ -1,7 +1,6 @@
 """Model files: safetensors with integer tensors for the exact part, checked before use.
 
-A model's identity is the first four bytes of the SHA-256 of its file. Streams name it, because
-other weights cannot decode them.
+Where they lie and how streams name them: `model_store`.
 
     python -m dsaecodec.model_io CHECKPOINT -o MODEL.safetensors      export a training checkpoint
 """
@@ -9,7 +8,6 @@ other weights cannot decode them.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,11 +24,8 @@ from dsaecodec.errors import ConfigError, ModelError
 from dsaecodec.exact import check_bound, exact_layers
 from dsaecodec.likelihood import NUM_TABLES
 from dsaecodec.model import SpatialConfig, SpatialModel
+from dsaecodec.model_store import FORMAT, find_model, identity_of, read_model_file
 
-FORMAT = "dsaecodec-spatial-1"
-FOLDER = Path(__file__).parent / "weights"
-DEFAULT_MODEL = "natural"
-MAX_FILE_BYTES = 2**26
 MAX_CHANNELS = {"hyper_channels": 256, "residual_luma": 256, "residual_chroma": 64}
 
 
@@ -89,54 +84,21 @@ def _with_ordered_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
     return data[:8] + text + data[8 + size :]
 
 
-def identity_of(data: bytes) -> bytes:
-    """Identity of a model file's bytes."""
-    return hashlib.sha256(data).digest()[:4]
-
-
-def find_model(name: str | None, identity: bytes | None = None) -> Path:
-    """Path of a shipped model's name or of a file.
-
-    Args:
-        name: name or path; None for the shipped model of that identity, else for the default.
-        identity: what a stream asks for.
-
-    Raises:
-        ModelError: there is none.
-    """
-    if name is None and identity is not None:
-        for path in sorted(FOLDER.glob("*.safetensors")):
-            if identity_of(path.read_bytes()) == identity:
-                return path
-    name = name or DEFAULT_MODEL
-    try:
-        for path in (FOLDER / f"{name}.safetensors", Path(name)):
-            if path.is_file():
-                return path
-    except OSError:  # a name no file can have
-        pass
-    known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.safetensors"))) or "none"
-    raise ModelError(f"{name}: no such model", hint=f"shipped models: {known}; or give a file")
-
-
 def load_model(
     name: str | None = None, device: str = "auto", identity: bytes | None = None
 ) -> LoadedModel:
     """Load and check a model by name or path, or else the one of an identity, see `find_model`.
 
     Raises:
-        ModelError: missing, malformed, or outside the exactness bound.
+        ModelError: missing, not of that identity, malformed, or outside the exactness bound.
     """
     path = find_model(name, identity)
     target = choose_device(device)
+    data = read_model_file(path)
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ModelError(f"{path}: {size} bytes, at most {MAX_FILE_BYTES} are allowed")
-        data = path.read_bytes()
         config, tensors = _parse(data)
         model, tables = _build(config, tensors)
-    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: not a usable model file ({error})") from error
     model.to(target)
     for prior in (model.content_prior, model.dynamics_prior):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dsaecodec.errors import OutputError, UsageError
+from dsaecodec.output_folder import NumberedFolder
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -28,13 +31,14 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
     Raises:
         OutputError: the file exists, is a directory, or cannot be written.
     """
+    _check_file(path, overwrite=overwrite)
     target = Path(os.path.realpath(path))
-    check_writable(path, overwrite=overwrite)
-    is_file = target.is_file() or not target.exists()
+    is_file = not is_special(path)
     # Same folder, so that the rename is atomic; same suffix, by which muxers choose the format.
-    part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    name = f".{target.stem[:32]}.{secrets.token_hex(4)}.part{target.suffix}"
+    part = target.with_name(name) if is_file else Path(path)
     try:
-        yield part if is_file else target
+        yield part
         if is_file:
             os.replace(part, target)
     except OSError as error:
@@ -48,11 +52,24 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
 
 
 def check_writable(path: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Refuse an output path early, before any work is done for it.
+    """Refuse an output path early, before any work is done for it; a pattern of pictures too.
 
     Raises:
-        OutputError: see `staged`.
+        UsageError: see `NumberedFolder.of`.
+        OutputError: see `staged` and `NumberedFolder.check`.
     """
+    folder = NumberedFolder.of(path)
+    if folder is not None:
+        folder.check(overwrite=overwrite)
+    else:
+        _check_file(path, overwrite=overwrite)
+
+
+def _check_file(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    if is_special(path):
+        if not os.access(path, os.W_OK):
+            raise OutputError(f"{path}: cannot be written: no permission")
+        return  # what is written into it needs nothing of its folder
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise OutputError(f"{path}: is a directory, expected a file name")
@@ -60,8 +77,24 @@ def check_writable(path: str | os.PathLike[str], *, overwrite: bool) -> None:
         raise OutputError(f"{path}: no such folder: {Path(path).parent}")
     if target.is_file() and not overwrite:
         raise OutputError(f"{path}: exists already", hint="-y replaces it")
-    if not os.access(target.parent, os.W_OK):
+    if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: cannot be written: no permission")
+
+
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is there and neither a regular file nor a folder: a pipe, a device.
+
+    Raises:
+        OutputError: no file can have that name.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # too long, links in a circle, a null byte
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{str(path)!r}: cannot be written: {reason}") from None
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 @contextmanager
@@ -69,12 +102,13 @@ def open_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Ite
     """Open a binary file that appears whole or not at all; "-" is standard output.
 
     Raises:
-        UsageError: standard output is a terminal.
+        UsageError: standard output is a terminal or closed.
         OutputError: see `staged`.
     """
     if path == "-":
-        yield binary_stdout()
-        sys.stdout.buffer.flush()
+        stream = binary_stdout()
+        yield stream
+        stream.flush()
         return
     with staged(path, overwrite=overwrite) as temporary, open(temporary, "wb") as file:
         yield file
@@ -84,8 +118,10 @@ def binary_stdout() -> BinaryIO:
     """Return standard output for bytes.
 
     Raises:
-        UsageError: it is a terminal.
+        UsageError: it is a terminal or closed.
     """
+    if sys.stdout is None:
+        raise UsageError("standard output is closed")
     if sys.stdout.isatty():
         raise UsageError(
             "standard output is a terminal, not a place for binary data",

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec import likelihood
+from dsaecodec.code_length import content_parameters, dynamics_parameters
 from dsaecodec.data import ClipSampler, load
 from dsaecodec.exact import IntConv, round_ste
 from dsaecodec.model import (
@@ -35,7 +36,6 @@ from dsaecodec.model import (
     smoothness,
 )
 from dsaecodec.model_io import read_weights
-from dsaecodec.prior import ContentPrior, DynamicsPrior, DynamicsState
 from dsaecodec.synthesis import Planes, Yuv, expand_planes
 
 
@@ -88,28 +88,6 @@ def _noisy(x: Tensor) -> Tensor:
     return x + torch.rand_like(x) - 0.5
 
 
-class _Collect:
-    """An exchange for training: hands out symbols, remembers what the prior said.
-
-    Args:
-        symbols: what the prior's context sees, [N, C, h, w].
-        values: what is charged, of the same shape.
-    """
-
-    def __init__(self, symbols: Tensor, values: Tensor) -> None:
-        self.symbols, self.values = symbols.flatten(2), values.flatten(2)
-        self.said: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def __call__(self, mean: Tensor, index: Tensor, rows: Tensor) -> Tensor:
-        self.said.append((mean, index, self.values[:, :, rows]))
-        return self.symbols[:, :, rows]
-
-    def total_bits(self) -> Tensor:
-        """Code length of everything exchanged."""
-        means, indices, values = (torch.cat(part, 2) for part in zip(*self.said, strict=True))
-        return likelihood.bits(values, means, indices).sum()
-
-
 def mse(x: Yuv, y: Yuv) -> Tensor:
     """Weighted squared error of all samples: mse_Y + (mse_U + mse_V) / 2."""
     return F.mse_loss(x.luma, y.luma) + F.mse_loss(x.chroma, y.chroma)
@@ -122,9 +100,8 @@ def content_terms(model: SpatialModel, frame: Yuv, quality: int) -> tuple[Planes
     hyper = model.content_posterior.infer_hyper(scaled)
     mean, index = model.content_prior.hyper_parameters(hyper)
     bits = likelihood.bits(_noisy(hyper), mean, index).sum()
-    bits = bits + content_bits(
-        model.content_prior, round_ste(hyper), _rounded(scaled), _noisy(scaled), quality
-    )
+    said = content_parameters(model.content_prior, round_ste(hyper), _rounded(scaled), quality)
+    bits = bits + said.bits(_noisy(scaled)).sum()
     return model.synthesize_content(round_ste(scaled) * steps, quality), bits
 
 
@@ -190,7 +167,8 @@ def step_clips(model: SpatialModel, clip: Yuv, quality: int, anchor: int | None)
     residual_scaled = residual / steps[:, 5:]
     decoded = synthesis.finish(prediction, difference, round_ste(residual_scaled) * steps[:, 5:])
     scaled = torch.cat([motion_scaled, residual_scaled], 1).unflatten(0, (count, num_frames))
-    bits_z = dynamics_bits(model.dynamics_prior, _rounded(scaled), _noisy(scaled), quality, refs)
+    said = dynamics_parameters(model.dynamics_prior, _rounded(scaled), quality, refs)
+    bits_z = said.bits(_noisy(scaled).flatten(0, 1)).sum()
     distortion = mse(flat, decoded)
     pixels = count * height * width
     rate_f, rate_z = bits_f / pixels, bits_z / (pixels * num_frames)
@@ -201,42 +179,6 @@ def step_clips(model: SpatialModel, clip: Yuv, quality: int, anchor: int | None)
         "planes": float(plane_error.detach()),
     }
     return Terms(distortion, rate_f, rate_z, loss, extra)
-
-
-def content_bits(
-    prior: ContentPrior, hyper: Tensor, symbols: Tensor, values: Tensor, quality: int
-) -> Tensor:
-    """Code length of f [N, C, h, w] given f_hyper; arguments as of `dynamics_bits`."""
-    collect = _Collect(symbols, values)
-    prior.code(hyper, (symbols.shape[2], symbols.shape[3]), quality, collect)
-    return collect.total_bits()
-
-
-def dynamics_bits(
-    prior: DynamicsPrior, symbols: Tensor, values: Tensor, quality: int, refs: bool
-) -> Tensor:
-    """Code length of z from a restart of the prior.
-
-    All symbols are known here, so the recurrence runs first and the rest sees one batch of N·T.
-
-    Args:
-        prior: the prior.
-        symbols: what it has seen, integers [N, T, C, h, w].
-        values: what is charged: the symbols, or noisy latents in their place.
-        quality, refs: the setting of the GOP.
-    """
-    count, num_frames, _, height, width = symbols.shape
-    collect = _Collect(symbols.flatten(0, 1), values.flatten(0, 1))
-    state = prior.init_state(count, (height, width))
-    states = [state]
-    for t in range(num_frames - 1):
-        state = prior.update(state, symbols[:, t])
-        states.append(state)
-    batch = DynamicsState(
-        *(torch.stack(part, 1).flatten(0, 1) for part in zip(*states, strict=True))
-    )
-    prior.code(batch, quality, refs, collect)
-    return collect.total_bits()
 
 
 def start_ahead(model: SpatialModel, sampler: ClipSampler, generator: torch.Generator) -> None:

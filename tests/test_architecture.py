@@ -68,8 +68,13 @@ def test_nothing_imports_tests_or_benchmarks() -> None:
     assert importers("tests") | importers("benchmarks") == set()
 
 
-@pytest.mark.parametrize("file", ["cli", "commands", "errors", "listing", "output", "rate", "draw"])
+LIGHT = "argument_values arguments cli draw errors listing model_store output rate".split()
+COMMANDS = [path.stem for path in files("dsaecodec/commands")]
+
+
+@pytest.mark.parametrize("file", LIGHT + [f"commands/{name}" for name in COMMANDS])
 def test_light_modules_do_not_import_torch(file: str) -> None:
+    assert (ROOT / "dsaecodec" / f"{file}.py").exists()
     heavy = importers("torch") | importers("compressai") | importers("torchvision")
     assert f"dsaecodec/{file}.py" not in heavy
 
@@ -146,7 +151,10 @@ HEAVY = {"torch", "torchvision", "compressai", "av", "rich", "scipy", "matplotli
         "import dsaecodec.cli",
         "from dsaecodec.cli import main; assert main(['--help']) == 0",
         "from dsaecodec.cli import main; assert main(['--version']) == 0",
+        "from dsaecodec.cli import main; assert main(['encode', '--help']) == 0",
         "from dsaecodec.cli import main; assert main(['info', 'README.md']) == 4",
+        "from dsaecodec.cli import main; assert main(['models']) == 0",
+        *(f"import dsaecodec.commands.{name}" for name in COMMANDS if name != "__init__"),
         "import bitstream",
     ],
 )
@@ -154,11 +162,19 @@ def test_light_entrances_load_nothing_heavy(code: str) -> None:
     assert loaded_by(code).isdisjoint(HEAVY)
 
 
-def test_info_of_a_stream_loads_nothing_heavy(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["info"], 0), (["decode"], 5), (["decode", "--frames", "1"], 5), (["verify"], 5)],
+)
+def test_what_needs_no_decoding_loads_nothing_heavy(
+    arguments: list[str], code: int, tmp_path: Path
+) -> None:
+    """Facts about a stream, and the refusal of one whose model is not here."""
     header = Header(b"0000", 64, 48, Fraction(25), Colour(1, False))
     path = tmp_path / "clip.dsz"
     path.write_bytes(join(header, [Gop(50, False, 1, b"abcd", (Segment(0, 1, b"efgh"),))]))
-    loaded = loaded_by(f"from dsaecodec.cli import main; assert main(['info', {str(path)!r}]) == 0")
+    command = [arguments[0], str(path), *arguments[1:]]
+    loaded = loaded_by(f"from dsaecodec.cli import main; assert main({command}) == {code}")
     assert loaded.isdisjoint(HEAVY)
 
 

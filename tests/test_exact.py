@@ -13,7 +13,8 @@ import torch
 
 from dsaecodec.exact import ACC_LIMIT, IntConv, check_bound, compand
 from dsaecodec.model import SpatialModel
-from dsaecodec.model_io import find_model, load_model
+from dsaecodec.model_io import load_model
+from dsaecodec.model_store import find_model
 from dsaecodec.prior import ContentPrior, DynamicsPrior
 from tests import referee
 

@@ -1,4 +1,4 @@
-"""PSNR against its textbook definition and against closed forms."""
+"""PSNR against its textbook definition and closed forms, MS-SSIM against its paper."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import convolve2d
 
 from dsaecodec import metrics
+from dsaecodec.draw import moving_layers
 from dsaecodec.video import Frame420
 
 
@@ -80,3 +82,54 @@ def test_mistakes_are_refused() -> None:
         metrics.mean_rgb_psnr_db([zero, zero], [zero])
     with pytest.raises(ValueError, match="no frame"):
         metrics.mean_rgb_psnr_db([], [])
+
+
+def wang_ms_ssim(x: np.ndarray, y: np.ndarray) -> float:
+    """MS-SSIM of one channel by the equations of Wang, Simoncelli and Bovik, 2003, in float64."""
+    offsets = np.arange(11) - 5
+    window = np.exp(-(offsets**2) / (2 * 1.5**2))
+    window /= window.sum()
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+    def local(image: np.ndarray) -> np.ndarray:
+        return convolve2d(convolve2d(image, window[:, None], "valid"), window[None, :], "valid")
+
+    def halved(image: np.ndarray) -> np.ndarray:
+        odd = [(side % 2, side % 2) for side in image.shape]  # pytorch-msssim's own border
+        image = np.pad(image, odd)
+        rows, columns = (side // 2 * 2 for side in image.shape)
+        return image[:rows, :columns].reshape(rows // 2, 2, columns // 2, 2).mean((1, 3))
+
+    product = 1.0
+    for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+        if scale:
+            x, y = halved(x), halved(y)
+        mean_x, mean_y = local(x), local(y)
+        variance_x, variance_y = local(x * x) - mean_x**2, local(y * y) - mean_y**2
+        covariance = local(x * y) - mean_x * mean_y
+        term = (2 * covariance + c2) / (variance_x + variance_y + c2)
+        if scale == 4:  # luminance is compared at the coarsest scale only
+            term = term * (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+        product *= term.mean() ** weight
+    return float(product)
+
+
+@pytest.mark.parametrize("height, width", [(176, 192), (163, 201)])
+@pytest.mark.parametrize("noise", [2, 40])
+def test_ms_ssim_equals_the_published_equations(height: int, width: int, noise: int) -> None:
+    (a,) = moving_layers(1, height, width, seed=3)
+    rng = np.random.default_rng(4)
+    b = np.clip(a * 0.9 + 8 + rng.normal(0, noise, a.shape), 0, 255).astype(np.uint8)
+    expected = np.mean([wang_ms_ssim(*np.float64((a[..., c], b[..., c]))) for c in range(3)])
+    assert metrics.ms_ssim(a, b) == pytest.approx(expected, abs=2e-5)
+    assert 0.3 < expected < 0.999
+
+
+def test_ms_ssim_needs_more_than_160_pixels() -> None:
+    rng = np.random.default_rng(5)
+    large = rng.integers(0, 256, (161, 161, 3), dtype=np.uint8)
+    assert metrics.ms_ssim(large, large) == pytest.approx(1.0, abs=1e-6)
+    for small in (large[:160], large[:, :160], large[:1, :1]):
+        assert metrics.ms_ssim(small, small) is None
+    with pytest.raises(ValueError, match="reference"):
+        metrics.ms_ssim(large, large[:160])

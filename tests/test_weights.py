@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from dsaecodec.errors import ModelError
 from dsaecodec.model import SpatialConfig, SpatialModel
-from dsaecodec.model_io import FOLDER, find_model, identity_of, load_model, read_weights, save_model
+from dsaecodec.model_io import load_model, read_weights, save_model
+from dsaecodec.model_store import FOLDER, find_model, identity_of
 
 ROOT = Path(__file__).parents[1]
 

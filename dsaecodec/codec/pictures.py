@@ -69,4 +69,10 @@ def to_frames(pictures: Yuv, height: int, width: int) -> Iterator[Frame420]:
     half = slice(0, (height + 1) // 2), slice(0, (width + 1) // 2)
     for y, c in zip(luma, chroma, strict=True):
         u, v = c[(0, *half)], c[(1, *half)]
-        yield Frame420(*map(np.ascontiguousarray, (y[0, :height, :width], u, v)))
+        planes = [np.ascontiguousarray(plane) for plane in (y[0, :height, :width], u, v)]
+        yield Frame420(planes[0], planes[1], planes[2])
+
+
+def chunk_frames(height: int, width: int) -> int:
+    """Frames to synthesize at once."""
+    return max(1, CHUNK_PIXELS // (height * width))

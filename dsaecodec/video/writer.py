@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 import av
 
+from bitstream.sound import SoundPacket, SoundTrack
 from dsaecodec.errors import OutputError, UsageError
-from dsaecodec.output import binary_stdout, open_output, staged
-from dsaecodec.video.frame import (
-    BT470BG,
-    BT709,
-    BT2020,
-    SMPTE170M,
-    Frame420,
-    VideoInfo,
-    check_frame,
-)
-from dsaecodec.video.pixels import pack
-from dsaecodec.video.y4m import Y4mWriter
+from dsaecodec.output import binary_stdout, is_special, open_output, staged
+from dsaecodec.output_folder import DEFAULT_NAME, NumberedFolder
+from dsaecodec.video.container_sink import CODINGS, ContainerSink
+from dsaecodec.video.frame import Frame420, VideoInfo, check_frame
+from dsaecodec.video.frame_times import is_even
+from dsaecodec.video.png_folder import PngFolder
+from dsaecodec.video.sound_mux import SoundMuxer
+from dsaecodec.video.y4m_writer import Y4mWriter
 
-SUFFIXES = (".mp4", ".mkv", ".y4m")
-
-_UNSPECIFIED = 2
-# Matrix → (primaries, transfer) that go with it, H.273. BT.2020 may be SDR, PQ or HLG: unknown.
-_COLOUR = {
-    BT709: (1, 1),
-    BT470BG: (5, 6),
-    SMPTE170M: (6, 6),
-    BT2020: (9, _UNSPECIFIED),
-}
-_H264_OPTIONS = {"crf": "10", "preset": "veryfast"}
+SUFFIXES = (*CODINGS, ".y4m", ".png")
 
 
 class _Sink(Protocol):
@@ -45,23 +33,32 @@ class _Sink(Protocol):
 class VideoWriter:
     """Writes frames to a file whose suffix names the format; a context manager.
 
-    | suffix | coding |
-    |---|---|
-    | .mp4 | H.264, crf 10: nearly lossless, plays everywhere |
-    | .mkv | FFV1: exactly the planes given |
-    | .y4m, or "-" for standard output | uncompressed: exactly the planes given |
+    | destination | pictures | sound |
+    |---|---|---|
+    | .mp4, .mov | H.264, crf 10: nearly lossless, plays everywhere | as it is, or Opus (PCM) |
+    | .webm | VP9, crf 8 at its real-time speed: the same for browsers | as it is, or Opus |
+    | .mkv | FFV1: exactly the planes given | as it is |
+    | .y4m, "-" for standard output, a pipe | uncompressed: exactly the planes given | none |
+    | folder/%05d.png, or "folder/" for the same | RGB pictures, numbered from 0 | none |
 
-    The file appears on leaving the context without an error; until then, and after an error or
-    Ctrl-C, nothing is there.
+    Matrix, primaries, transfer and range are tagged where the format can; so is the shape of the
+    pixels. Frames with ticks are shown at these times, those without evenly.
+
+    The file, or the folder, appears on leaving the context without an error; until then, and
+    after an error or Ctrl-C, nothing is there.
 
     Attributes:
-        note: a sentence for the user where the file differs from what its suffix promises.
+        notes: sentences for the user where the file differs from the video given, or from what
+            its suffix promises.
     """
 
-    note: str | None = None
-
     def __init__(
-        self, destination: str | os.PathLike[str], info: VideoInfo, *, overwrite: bool = False
+        self,
+        destination: str | os.PathLike[str],
+        info: VideoInfo,
+        *,
+        overwrite: bool = False,
+        sound: SoundTrack | None = None,
     ) -> None:
         """Open the output.
 
@@ -69,37 +66,46 @@ class VideoWriter:
             UsageError: unknown suffix, or standard output is a terminal.
             OutputError: the file exists and `overwrite` is False, or cannot be written.
         """
-        self._info = info
-        suffix = ".y4m" if destination == "-" else Path(destination).suffix.lower()
-        if suffix not in SUFFIXES:
-            raise UsageError(
-                f"{destination}: unknown video suffix, expected one of {', '.join(SUFFIXES)}"
-            )
-        self._sink: _Sink
+        self.notes: list[str] = []
+        self._info, self._name = info, os.fspath(destination)
+        self._count, self._even = 0, True
+        self._container: ContainerSink | None = None
         with ExitStack() as resources:
-            if suffix == ".y4m":
-                stream = (
-                    binary_stdout()
-                    if destination == "-"
-                    else resources.enter_context(open_output(destination, overwrite=overwrite))
-                )
-                self._sink = Y4mWriter(stream, info)
-            else:
-                path = resources.enter_context(staged(destination, overwrite=overwrite))
-                self._sink = _ContainerSink(path, info, lossless=suffix == ".mkv")
-                resources.callback(self._sink.abandon)
-                self.note = self._sink.note
+            self._resources = resources
+            self._sink = self._open(overwrite, sound)
             self._resources = resources.pop_all()
 
     def write(self, frame: Frame420) -> None:
         """Append one frame.
 
         Raises:
-            ValueError: its planes are not of the video's size.
-            OutputError: the disk is full or the like.
+            ValueError: its planes are not of the video's size, or its ticks do not increase.
+            OutputError: the disk is full or the like. On standard output an OSError.
         """
         check_frame(frame, self._info.height, self._info.width)
-        self._sink.write(frame)
+        if (
+            self._even
+            and self._container is None
+            and not is_even(frame, self._count, self._info.fps)
+        ):
+            self._even = False
+            self.notes.append(
+                f"{self._name}: cannot hold the varying times of its frames, which are written "
+                f"as if even; {', '.join(CODINGS)} can"
+            )
+        with self._failing():
+            self._sink.write(frame)
+        self._count += 1
+
+    def write_sound(self, packets: Iterable[SoundPacket]) -> None:
+        """Append sound packets, from a GOP ahead of the frames to not long after them.
+
+        Raises:
+            OutputError: as `write`.
+        """
+        if self._container is not None:
+            with self._failing():
+                self._container.write_sound(packets)
 
     def __enter__(self) -> Self:
         return self
@@ -113,68 +119,49 @@ class VideoWriter:
         if error is not None:
             self._resources.__exit__(kind, error, trace)  # removes the file
             return
-        with self._resources:  # renames the file, or removes it if closing fails
+        with self._resources, self._failing():  # renames the file, or removes it if closing fails
             self._sink.close()
 
-
-class _ContainerSink:
-    """A file written by FFmpeg's encoders and muxers."""
-
-    note: str | None = None
-
-    def __init__(self, path: Path, info: VideoInfo, *, lossless: bool) -> None:
-        self._format = "yuv420p"
-        if not lossless and (info.width % 2 or info.height % 2):
-            self._format = "yuv444p"
-            self.note = (
-                f"H.264 has no 4:2:0 of odd size: {info.width}x{info.height} is written as 4:4:4, "
-                "which some players refuse; .mkv and .y4m keep the planes as they are"
+    def _open(self, overwrite: bool, sound: SoundTrack | None) -> _Sink:
+        enter = self._resources.enter_context
+        folder = NumberedFolder.of(self._name)
+        suffix = Path(self._name).suffix.lower()
+        if self._name == "-" or (suffix not in SUFFIXES and is_special(self._name)):
+            suffix = ".y4m"
+        if sound is not None and (folder is not None or suffix == ".y4m"):
+            where = "standard output" if self._name == "-" else self._name
+            self.notes.append(f"{where}: cannot hold sound, which is left out")
+        if folder is not None:
+            return PngFolder(enter(folder.staged(overwrite=overwrite)), folder.name, self._info)
+        if suffix == ".y4m":
+            if self._name == "-":
+                return Y4mWriter(binary_stdout(), self._info)
+            stream = enter(open_output(self._name, overwrite=overwrite))
+            return Y4mWriter(stream, self._info)
+        if suffix not in CODINGS:
+            raise UsageError(
+                f"{self._name}: unknown video suffix, expected one of {', '.join(SUFFIXES)}",
+                hint=f"pictures go to a folder: {os.path.join(self._name, DEFAULT_NAME)}",
             )
-        self._count = 0
-        self._tick = 1 / info.fps  # the stream's own time base changes with its header
-        self._failure = f"{path.name}: cannot be written"
+        path = enter(staged(self._name, overwrite=overwrite))
+        muxer = SoundMuxer.of(sound, suffix, self.notes) if sound else None
+        self._container = ContainerSink(path, self._info, CODINGS[suffix], muxer, self.notes)
+        self._resources.callback(self._container.abandon)
+        return self._container
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Turn what the system or FFmpeg refuse into an OutputError.
+
+        A reader that went away is a BrokenPipeError; standard output is the command line's to
+        speak of.
+        """
         try:
-            self._container = av.open(str(path), "w")
-            self._stream = (
-                self._container.add_stream("ffv1", rate=info.fps, options=_ffv1_options(info))
-                if lossless
-                else self._container.add_stream("libx264", rate=info.fps, options=_H264_OPTIONS)
-            )
-        except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"{self._failure}: {error.strerror}") from error
-        self._stream.width, self._stream.height = info.width, info.height
-        self._stream.pix_fmt = self._format
-        self._stream.time_base = self._tick
-        context = self._stream.codec_context
-        context.colorspace = info.matrix
-        context.color_range = 2 if info.full_range else 1
-        context.color_primaries, context.color_trc = _COLOUR.get(info.matrix, (2, 2))
-
-    def write(self, frame: Frame420) -> None:
-        packed = pack(frame, self._format)
-        packed.pts, packed.time_base = self._count, self._tick
-        self._count += 1
-        self._mux(packed)
-
-    def close(self) -> None:
-        self._mux(None)
-        try:
-            self._container.close()
-        except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"{self._failure}: {error.strerror}") from error
-
-    def abandon(self) -> None:
-        """Release the file without finishing it; harmless after `close`."""
-        with suppress(av.FFmpegError, OSError):
-            self._container.close()
-
-    def _mux(self, frame: av.VideoFrame | None) -> None:
-        try:
-            self._container.mux(self._stream.encode(frame))
-        except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"{self._failure}: {error.strerror}") from error
-
-
-def _ffv1_options(info: VideoInfo) -> dict[str, str]:
-    """The default, but FFV1 cannot cut pictures of a few pixels into its default of four slices."""
-    return {"level": "3", "slices": "1"} if min(info.height, info.width) < 32 else {}
+            yield
+        except BrokenPipeError:
+            raise
+        except (av.FFmpegError, OSError, OverflowError) as error:
+            if self._name == "-":
+                raise
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(f"{self._name}: cannot be written: {reason}") from error

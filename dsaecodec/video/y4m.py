@@ -12,7 +12,6 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from dsaecodec.errors import InputVideoError
-from dsaecodec.video.frame import Frame420, VideoInfo
 
 MAGIC = b"YUV4MPEG2"
 _LINE_LIMIT = 1024  # bytes; a header line is some 60 long
@@ -105,27 +104,6 @@ def count_frames(stream: BinaryIO, payload_bytes: int) -> int | None:
     left = stream.seek(0, os.SEEK_END) - here
     stream.seek(here)
     return left // (payload_bytes + len(b"FRAME\n"))
-
-
-class Y4mWriter:
-    """Writes 4:2:0 frames of any size, odd ones included, to a binary stream."""
-
-    def __init__(self, stream: BinaryIO, info: VideoInfo) -> None:
-        self._stream = stream
-        # y4m has no field for the matrix; the sample position is the one of MPEG-2 and H.264.
-        fields = (
-            f"W{info.width} H{info.height} F{info.fps.numerator}:{info.fps.denominator} "
-            f"Ip A1:1 C420mpeg2 XCOLORRANGE={'FULL' if info.full_range else 'LIMITED'}"
-        )
-        stream.write(MAGIC + b" " + fields.encode() + b"\n")
-
-    def write(self, frame: Frame420) -> None:
-        """Append one frame."""
-        self._stream.write(b"FRAME\n" + b"".join(plane.tobytes() for plane in frame.planes))
-
-    def close(self) -> None:
-        """Flush; the stream stays open, it belongs to the caller."""
-        self._stream.flush()
 
 
 def _read_line(stream: BinaryIO, name: str) -> bytes:

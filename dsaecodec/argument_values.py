@@ -1,0 +1,72 @@
+"""What the values of command-line options look like."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", re.ASCII)
+_AUDIO = re.compile(r"none|copy|opus(?::\d{1,3}k)?", re.ASCII)
+
+
+def parse_clock(text: str) -> Fraction:
+    """Seconds of a time written as 12.5, 1:02.5 or 0:01:02.
+
+    Raises:
+        ValueError: anything else, as 1:75.
+    """
+    match = _CLOCK.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r}, expected a time: 12.5, 1:02.5 or 0:01:02")
+    hours, minutes, seconds = match.groups()
+    if (minutes and Fraction(seconds) >= 60) or (hours and int(minutes) >= 60):
+        raise ValueError(f"{text!r}, expected less than 60 minutes and seconds behind a colon")
+    return (int(hours or 0) * 60 + int(minutes or 0)) * 60 + Fraction(seconds)
+
+
+def parse_audio(text: str) -> str:
+    """What to do with sound, as `dsaecodec.video.sound` takes it.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if not _AUDIO.fullmatch(text):
+        raise ValueError(f"{text!r}, expected opus:32k, copy or none")
+    return text
+
+
+def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser of values whose ValueError argparse shows as it is."""
+
+    def parse_or_complain(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_or_complain
+
+
+class Whole:
+    """Parses a whole number within bounds; called with the text, as argparse does."""
+
+    def __init__(self, lowest: int, highest: int | None = None) -> None:
+        self._lowest, self._highest = lowest, highest
+
+    def __call__(self, text: str) -> int:
+        """The number.
+
+        Raises:
+            ArgumentTypeError: none, or out of bounds.
+        """
+        above = "or more" if self._highest is None else f"to {self._highest}"
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number") from None
+        if value < self._lowest or (self._highest is not None and value > self._highest):
+            raise argparse.ArgumentTypeError(f"{value}, expected {self._lowest} {above}")
+        return value

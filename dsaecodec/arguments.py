@@ -1,0 +1,220 @@
+"""The command line's grammar: commands, options, and what their values look like.
+
+Each option's `dest` is a field of its command's `Request`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from dsaecodec import __version__
+from dsaecodec.argument_values import Whole, checked, parse_audio, parse_clock
+from dsaecodec.errors import UsageError
+from dsaecodec.rate import parse_fps
+
+_ENCODE_EXAMPLES = """\
+examples:
+  dsaecodec encode clip.mp4                      clip.dsz beside it, quality 50
+  dsaecodec encode clip.mp4 -o small.dsz -q 20   a small file
+  dsaecodec encode *.mp4 -o coded/ --jobs 4      a folder full, four at a time
+  ffmpeg -i in.webm -f yuv4mpegpipe - | dsaecodec encode - -o out.dsz
+
+With several inputs -o names a folder; a name that ends in / is made. A failure is reported and
+the others go on; the exit code is then that of the first input that failed."""
+
+_DECODE_EXAMPLES = """\
+examples:
+  dsaecodec decode clip.dsz                      clip.decoded.mp4 beside it
+  dsaecodec decode clip.dsz -o clip.mkv          exactly the decoded planes
+  dsaecodec decode clip.dsz --start 1:02.5 --frames 50 -o part.mp4
+  dsaecodec decode clip.dsz -o - | ffplay -
+
+The whole file is checked before a frame is written; a part, or a pipe, as it is read."""
+
+_INFO_EXAMPLES = """\
+examples:
+  dsaecodec info clip.dsz
+  dsaecodec info clip.dsz --json | jq .kbps"""
+
+_VERIFY_EXAMPLES = """\
+examples:
+  dsaecodec verify clip.dsz
+
+The digest of the symbols is the same on every machine; that of the pixels may differ where
+floating point does, by at most one grey level a sample."""
+
+_EVAL_EXAMPLES = """\
+examples:
+  dsaecodec eval clip.mp4 clip.dsz               decodes clip.dsz and compares
+  dsaecodec eval clip.mp4 other.mp4 --per-frame --json"""
+
+_MODELS_EXAMPLES = """\
+examples:
+  dsaecodec models
+  dsaecodec encode clip.mp4 --model natural      a model by its name"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the commands."""
+    parser = _Parser(
+        prog="dsaecodec",
+        description="Video codec whose bitstream is a generative model's latent state.",
+        epilog="dsaecodec COMMAND --help explains a command and gives examples.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"dsaecodec {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, summary: str, examples: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog=examples,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        return added
+
+    _describe_encode(add("encode", "encode videos to .dsz", _ENCODE_EXAMPLES))
+    _describe_decode(add("decode", "decode a .dsz to a video", _DECODE_EXAMPLES))
+    _describe_info(add("info", "print what a .dsz holds", _INFO_EXAMPLES))
+    _describe_verify(add("verify", "decode all of a .dsz and print digests", _VERIFY_EXAMPLES))
+    _describe_eval(add("eval", "compare a video or .dsz with its original", _EVAL_EXAMPLES))
+    _add_json_option(add("models", "list the models that are here", _MODELS_EXAMPLES))
+    return parser
+
+
+def _describe_encode(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sources", metavar="IN", nargs="+", help="video files, or - for y4m on standard input"
+    )
+    parser.add_argument(
+        "-o",
+        dest="output",
+        metavar="OUT|DIR/",
+        help="output file, folder, or - for standard output (beside IN, suffix .dsz)",
+    )
+    parser.add_argument(
+        "-q",
+        dest="quality",
+        metavar="Q",
+        type=Whole(0, 100),
+        default=50,
+        help="quality 0 to 100, higher is better and larger (50)",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=("fast", "medium", "slow"),
+        default="medium",
+        help="how much work goes into a better file; decoding costs the same (medium)",
+    )
+    parser.add_argument(
+        "--gop",
+        metavar="N",
+        type=Whole(1, 128),
+        help="most frames that share one content, 1 to 128 (the encoder chooses)",
+    )
+    parser.add_argument(
+        "--frames", metavar="N", type=Whole(1), help="encode the first N frames only (all)"
+    )
+    parser.add_argument(
+        "--fps",
+        metavar="RATE",
+        type=checked(parse_fps),
+        help="take the video for RATE frames a second: 25, 29.97, 30000/1001 (its own)",
+    )
+    parser.add_argument(
+        "--audio",
+        metavar="CODING",
+        type=checked(parse_audio),
+        default="opus:32k",
+        help="sound: opus:32k (Opus, bits a second), copy, none (opus:32k)",
+    )
+    parser.add_argument(
+        "--jobs", metavar="N", type=Whole(1), default=1, help="files to encode at a time (1)"
+    )
+    _add_engine_options(parser)
+    _add_output_options(parser)
+
+
+def _describe_decode(parser: argparse.ArgumentParser) -> None:
+    _add_source(parser)
+    parser.add_argument(
+        "-o",
+        dest="output",
+        metavar="OUT",
+        help=".mp4 or .mov (H.264), .webm (VP9), .mkv (lossless), .y4m, DIR/%%05d.png, or - for "
+        "y4m on standard output (beside IN, suffix .decoded.mp4)",
+    )
+    parser.add_argument(
+        "--start",
+        metavar="TIME",
+        type=checked(parse_clock),
+        help="begin at TIME: seconds as 12.5, 1:02.5 or 0:01:02 (0)",
+    )
+    parser.add_argument("--frames", metavar="N", type=Whole(1), help="decode N frames only (all)")
+    _add_engine_options(parser)
+    _add_output_options(parser)
+
+
+def _describe_info(parser: argparse.ArgumentParser) -> None:
+    _add_source(parser)
+    _add_json_option(parser)
+
+
+def _describe_verify(parser: argparse.ArgumentParser) -> None:
+    _add_source(parser)
+    _add_engine_options(parser)
+    _add_json_option(parser)
+
+
+def _describe_eval(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("reference", metavar="REF", help="the original, a video file")
+    parser.add_argument("test", metavar="TEST", help="what came of it, a .dsz or a video file")
+    parser.add_argument(
+        "--frames", metavar="N", type=Whole(1), help="compare the first N frames only (all)"
+    )
+    parser.add_argument("--per-frame", action="store_true", help="a line for each frame as well")
+    _add_engine_options(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    _add_json_option(parser)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="IN", help=".dsz file, or - for standard input")
+
+
+def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", metavar="N", type=Whole(1), help="CPU threads (all cores)")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute; auto: a CUDA GPU if there is one (auto)",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        help="weights, see dsaecodec models (natural; for a .dsz, those it names)",
+    )
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-y", dest="overwrite", action="store_true", help="replace the output")
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    _add_json_option(parser)
+
+
+def _add_json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", dest="as_json", action="store_true", help="report as JSON on standard output"
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports mistakes as every other error is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"see {self.prog} --help")

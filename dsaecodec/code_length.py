@@ -1,0 +1,82 @@
+"""What the exact priors say about symbols that are all known: their distributions and code length.
+
+Training charges noisy latents in the symbols' place; an encoder that refines its latents asks what
+a change would cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dsaecodec import likelihood
+from dsaecodec.prior import ContentPrior, DynamicsPrior, DynamicsState
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A prior's integers for every symbol, of the symbols' shape.
+
+    Attributes:
+        mean: in 1/4 symbol.
+        index: of the scale.
+    """
+
+    mean: Tensor
+    index: Tensor
+
+    def bits(self, values: Tensor) -> Tensor:
+        """Code length of symbols, or of latents in their place, elementwise."""
+        return likelihood.bits(values, self.mean, self.index)
+
+
+class _Listener:
+    """An exchange that hands out known symbols [N, C, h, w] and remembers what the prior said."""
+
+    def __init__(self, symbols: Tensor) -> None:
+        self._symbols = symbols.flatten(2)
+        self._size = symbols.shape[2:]
+        self._said: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def __call__(self, mean: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+        self._said.append((mean, index, rows))
+        return self._symbols[:, :, rows]
+
+    def parameters(self) -> Parameters:
+        """Everything said, in raster order."""
+        means, indices, rows = zip(*self._said, strict=True)
+        raster = torch.argsort(torch.cat(rows))
+        mean, index = (torch.cat(part, 2)[:, :, raster] for part in (means, indices))
+        return Parameters(mean.unflatten(2, self._size), index.unflatten(2, self._size))
+
+
+def content_parameters(
+    prior: ContentPrior, hyper: Tensor, symbols: Tensor, quality: int
+) -> Parameters:
+    """p(f | f_hyper) at integers f [N, C, h, w], given integers f_hyper."""
+    listener = _Listener(symbols)
+    prior.code(hyper, (symbols.shape[2], symbols.shape[3]), quality, listener)
+    return listener.parameters()
+
+
+def dynamics_parameters(
+    prior: DynamicsPrior, symbols: Tensor, quality: int, refs_previous: bool
+) -> Parameters:
+    """p(z_t | z_<t) at integers z [N, T, C, h, w] from a restart, as [N·T, C, h, w].
+
+    All symbols are known here, so the recurrence runs first and the rest sees one batch of N·T.
+    """
+    count, num_frames, _, height, width = symbols.shape
+    state = prior.init_state(count, (height, width))
+    states = [state]
+    for t in range(num_frames - 1):
+        state = prior.update(state, symbols[:, t])
+        states.append(state)
+    batch = DynamicsState(
+        *(torch.stack(part, 1).flatten(0, 1) for part in zip(*states, strict=True))
+    )
+    listener = _Listener(symbols.flatten(0, 1))
+    prior.code(batch, quality, refs_previous, listener)
+    return listener.parameters()

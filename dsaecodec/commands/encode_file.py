@@ -1,0 +1,127 @@
+"""Encoding one file: what a job says, and doing it, in this process or in another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from dsaecodec.commands.quick_import import quick_import
+from dsaecodec.output import open_output, staged
+from dsaecodec.rate import bits_per_pixel, kilobits_per_second
+
+if TYPE_CHECKING:
+    from dsaecodec.video import VideoReader
+    from dsaecodec.video.sound import SoundReader
+
+
+@dataclass(frozen=True)
+class EncodeJob:
+    """One video to encode; plain values, so that a process can be sent it.
+
+    Attributes:
+        source: the video's path, "-" for standard input.
+        target: the stream's path, "-" for standard output.
+        overwrite: whether an existing target may be replaced.
+        frames: encode only so many, None for all.
+        fps: frame rate to take the video for, None for its own.
+        audio: what to do with sound, see `dsaecodec.video.sound`.
+        settings: fields of `dsaecodec.codec.EncodeOptions`.
+    """
+
+    source: str
+    target: str
+    overwrite: bool
+    frames: int | None
+    fps: Fraction | None
+    audio: str
+    settings: dict[str, Any]
+
+
+class Step(NamedTuple):
+    """How far a job is.
+
+    Attributes:
+        frames: done.
+        bytes: written for them, None where it is not a stream that is written.
+        length: frames in all, None if unknown.
+        fps: rate of the video.
+    """
+
+    frames: int
+    bytes: int | None
+    length: int | None
+    fps: Fraction
+
+
+def encode_file(
+    job: EncodeJob,
+    tell: Callable[[Step], None],
+    tell_part: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Encode a video to a .dsz file that appears whole or not at all.
+
+    Args:
+        job: what to encode.
+        tell: is called with how far the work is.
+        tell_part: is called with the name of the temporary file that becomes the target, before
+            there is one.
+
+    Returns:
+        What was done, ready for JSON.
+
+    Raises:
+        CodecError: see `dsaecodec.errors`.
+    """
+    from dsaecodec.video import open_video
+
+    with open_video(job.source, fps=job.fps) as video, _open_sound(job, video) as sound:
+        with quick_import():
+            from dsaecodec.codec import EncodeOptions, Progress, encode_video
+
+        length = video.info.num_frames
+        if job.frames is not None:
+            length = min(job.frames, length or job.frames)
+        info = replace(video.info, num_frames=length)
+
+        def show(progress: Progress) -> None:
+            tell(Step(progress.frames, progress.bytes, length, info.fps))
+
+        tell(Step(0, 0, length, info.fps))
+        with _open_target(job, tell_part) as sink:
+            frames, options = islice(video, job.frames), EncodeOptions(**job.settings)
+            done = encode_video(frames, info, sink, options, show, sound)
+        return {
+            "input": job.source,
+            "output": job.target,
+            **asdict(done),
+            "bpp": bits_per_pixel(done.bytes, done.frames, info.height, info.width),
+            "kbps": kilobits_per_second(done.bytes, done.frames / info.fps),
+            "fps": done.frames / max(done.seconds, 1e-9),
+            "notes": [*video.notes, *(sound.notes if sound else ())],
+        }
+
+
+@contextmanager
+def _open_target(job: EncodeJob, tell_part: Callable[[str], None] | None) -> Iterator[BinaryIO]:
+    if job.target == "-" or tell_part is None:
+        with open_output(job.target, overwrite=job.overwrite) as sink:
+            yield sink
+        return
+    with staged(job.target, overwrite=job.overwrite) as part:
+        tell_part(str(part))
+        with open(part, "wb") as sink:
+            yield sink
+
+
+def _open_sound(job: EncodeJob, video: VideoReader) -> AbstractContextManager[SoundReader | None]:
+    """The video's sound, if it may have any: what is read from a pipe is y4m, which has none."""
+    if job.audio == "none" or not os.path.isfile(job.source):
+        return nullcontext()
+    from dsaecodec.video.sound import open_sound
+
+    return open_sound(job.source, job.audio, video.start) or nullcontext()

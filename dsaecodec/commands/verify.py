@@ -1,0 +1,49 @@
+"""`dsaecodec verify`: decode all of a stream and print digests."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import bitstream
+from dsaecodec.commands.console import print_json
+from dsaecodec.commands.quick_import import quick_import
+from dsaecodec.commands.streams import is_regular, open_stream
+
+
+@dataclass(frozen=True)
+class Request:
+    """Arguments of `dsaecodec verify`, as its --help explains them."""
+
+    source: str
+    threads: int | None
+    device: str
+    model: str | None
+    as_json: bool
+
+
+def run(request: Request) -> int:
+    """Check all records, decode all symbols and pixels, print the SHA-256 of both.
+
+    Raises:
+        BitstreamError: the stream is wrong anywhere.
+        ModelError: its model is not here.
+    """
+    with open_stream(request.source) as stream:
+        if is_regular(stream):
+            header = bitstream.scan(stream).header
+            stream.seek(0)
+            from dsaecodec.model_store import find_model
+
+            find_model(request.model, header.model)
+        with quick_import():
+            from dsaecodec.codec import verify_stream
+
+        found = verify_stream(
+            stream, device=request.device, threads=request.threads, model=request.model
+        )
+    if request.as_json:
+        print_json({"file": request.source, **asdict(found)})
+    else:
+        print(f"{request.source}: ok, {found.frames} frames, {found.gops} GOPs")
+        print(f"symbols  {found.symbols}\npixels   {found.pixels}")
+    return 0

@@ -1,0 +1,37 @@
+"""Writing YUV4MPEG2, see `dsaecodec.video.y4m`: planes as they are, to a file or a pipe."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from dsaecodec.video.frame import Frame420, VideoInfo
+
+_MAGIC = b"YUV4MPEG2"
+
+
+class Y4mWriter:
+    """Writes 4:2:0 frames of any size, odd ones included, to a binary stream.
+
+    Args:
+        stream: where to; it stays the caller's.
+        info: what the header says. y4m has no field for the matrix, nor for the times of frames.
+    """
+
+    def __init__(self, stream: BinaryIO, info: VideoInfo) -> None:
+        self._stream = stream
+        fps, aspect = info.fps, info.sample_aspect
+        fields = (
+            f"W{info.width} H{info.height} F{fps.numerator}:{fps.denominator} "
+            f"Ip A{aspect.numerator}:{aspect.denominator} "
+            # The sample position is the one of MPEG-2 and H.264.
+            f"C420mpeg2 XCOLORRANGE={'FULL' if info.full_range else 'LIMITED'}"
+        )
+        stream.write(_MAGIC + b" " + fields.encode() + b"\n")
+
+    def write(self, frame: Frame420) -> None:
+        """Append one frame."""
+        self._stream.write(b"FRAME\n" + b"".join(plane.tobytes() for plane in frame.planes))
+
+    def close(self) -> None:
+        """Flush; the stream stays open."""
+        self._stream.flush()
