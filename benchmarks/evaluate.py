@@ -31,11 +31,11 @@ import numpy as np
 
 import bitstream
 from bitstream import Colour, Gop, Header, StreamWriter, SymbolCounter, SymbolDecoder
-from dsaecodec.codec.encoder import DEFAULT_GOP
 from dsaecodec.codec.gop_coder import code_dynamics, fixed
 from dsaecodec.codec.gop_encoder import GopEncoder
 from dsaecodec.codec.gop_plan import plan_gops
 from dsaecodec.codec.pictures import grid_size, limited_threads
+from dsaecodec.codec.preset import PRESETS
 from dsaecodec.metrics import mean_rgb_psnr_db, mean_yuv611_psnr_db
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video
@@ -244,7 +244,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--no-first", action="store_true", help="leave out that ablation")
     args = parser.parse_args()
-    gop = args.gop or DEFAULT_GOP
+    gop = args.gop or PRESETS["medium"].gop
     clips = sorted(p for p in args.clips.iterdir() if p.suffix in {".mp4", ".mkv", ".y4m"})
     contents = ("gop",) if args.no_first else ("gop", "first")
     jobs = [

@@ -29,7 +29,8 @@ class StreamReader:
 
     Args:
         source: any binary file object with `read(n)`; it need not seek.
-        on_record: called with the `RecordInfo` of each record read, in order.
+        on_record: called with the `RecordInfo` of each record read, in order; not of those that a
+            seek only looks at.
 
     Attributes:
         version: of the format.

@@ -25,18 +25,18 @@ from torch import Tensor
 from bitstream import SymbolDecoder
 from dsaecodec import likelihood
 from dsaecodec.code_length import content_parameters, dynamics_parameters
-from dsaecodec.codec.encoder import DEFAULT_GOP
 from dsaecodec.codec.gop_coder import code_content, code_dynamics
 from dsaecodec.codec.gop_encoder import GopEncoder
 from dsaecodec.codec.gop_plan import plan_gops
 from dsaecodec.codec.pictures import grid_size, limited_threads
+from dsaecodec.codec.preset import PRESETS
 from dsaecodec.data import Shot, load
 from dsaecodec.model import SpatialConfig, SpatialModel
 from dsaecodec.model_io import load_model, save_model
 from dsaecodec.train import parameter_groups
 from dsaecodec.video.frame import Frame420
 
-MAX_FRAMES = DEFAULT_GOP + 1
+MAX_FRAMES = PRESETS["medium"].gop + 1
 HELD_OUT = 8  # one GOP in so many judges
 
 
@@ -151,7 +151,9 @@ def main() -> None:
     generator = torch.Generator().manual_seed(args.seed)
     picks = torch.randperm(len(shots), generator=generator)[: args.shots].tolist()
     qualities = torch.randint(5, 96, (len(picks),), generator=generator).tolist()
-    lengths = [DEFAULT_GOP // 2 if i % 4 else DEFAULT_GOP for i in range(len(picks))]
+    lengths = [
+        PRESETS["medium"].gop // 2 if i % 4 else PRESETS["medium"].gop for i in range(len(picks))
+    ]
     # forked workers would inherit locks of torch's threads
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
         jobs = [

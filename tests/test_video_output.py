@@ -260,11 +260,8 @@ def test_a_named_pipe_is_written_to(tmp_path: Path, suffix: str) -> None:
 def test_a_container_that_must_seek_says_so_at_a_pipe(tmp_path: Path) -> None:
     path = tmp_path / "pipe.mp4"
     os.mkfifo(path)
-    reader = threading.Thread(target=path.read_bytes)
-    reader.start()
-    with pytest.raises(OutputError, match="cannot be written"):
-        write(path, ramp(3), describe())
-    reader.join()
+    with pytest.raises(OutputError, match="pipe"):
+        VideoWriter(path, describe())
 
 
 def test_a_device_is_given_y4m() -> None:

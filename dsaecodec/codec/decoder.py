@@ -5,12 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import BinaryIO
 
-from bitstream import Gop, MalformedError, Segment, StreamReader, SymbolDecoder
+from bitstream import (
+    Gop,
+    MalformedError,
+    Segment,
+    SoundPacket,
+    StreamReader,
+    SymbolDecoder,
+)
 from dsaecodec.codec.gop_coder import SymbolDigest, code_content, code_dynamics
 from dsaecodec.codec.pictures import chunk_frames, grid_size, limited_threads, to_frames
-from dsaecodec.errors import ModelError
+from dsaecodec.codec.window import View, Window
+from dsaecodec.errors import UsageError
 from dsaecodec.model_io import load_model
 from dsaecodec.synthesis import Planes, expand_planes
 from dsaecodec.video.frame import Frame420, VideoInfo
@@ -32,10 +41,18 @@ class Decoder:
     Args:
         source: a .dsz stream, seekable or not.
         device, threads, model: as in `EncodeOptions`.
+        start: seconds; begin with the frame shown then. Of a seekable stream with an index only
+            what is needed is read.
+        num_frames: how many frames at most, None for all.
+
+    Attributes:
+        info: of the frames. Their ticks, where they have any, count from the first one yielded.
+        sound: the stream's sound track, None if there is none.
 
     Raises:
         BitstreamError: damaged or not a .dsz; also while iterating.
         ModelError: the stream needs other weights.
+        UsageError: there is nothing at `start`.
     """
 
     def __init__(
@@ -45,39 +62,58 @@ class Decoder:
         device: str = "auto",
         threads: int | None = None,
         model: str | None = None,
+        start: Fraction | None = None,
+        num_frames: int | None = None,
     ) -> None:
         self.reader = StreamReader(source)
         header = self.reader.header
-        colour = header.colour
         self.info = VideoInfo(
-            header.width, header.height, header.fps, colour.matrix, colour.full_range
+            header.width,
+            header.height,
+            header.fps,
+            header.colour.matrix,
+            header.colour.full_range,
+            header.sample_aspect,
         )
+        self.sound = header.sound
         self.threads = threads
         self.loaded = load_model(model, device, header.model)
-        if self.loaded.identity != header.model:
-            raise ModelError(
-                f"the stream was made with model {header.model.hex()}, "
-                f"this one is {self.loaded.identity.hex()}",
-                hint="name the right weights with --model",
-            )
         self.size = grid_size(header.height, header.width)
         self.digest = SymbolDigest()
         self.num_gops = 0
+        self._window = Window(header, start, num_frames)
+        self._packets: list[SoundPacket] = []
+        self._before: Gop | None = None
+        if start is not None:
+            try:
+                self._before = self.reader.seek(start)
+            except ValueError as error:
+                raise UsageError(f"nothing to decode at --start: {error}") from error
 
     def __iter__(self) -> Iterator[Frame420]:
         previous: Planes | None = None
+        if self._before is not None:
+            with limited_threads(self.threads):
+                previous = self._content(self._before)
         for gop in self.reader:
+            view = self._window.view(gop, self.reader.next_frame - gop.num_frames)
+            self._packets += view.sound
             with limited_threads(self.threads):
                 planes = self._content(gop)
-            reference = planes
-            if gop.refs_previous:
-                if previous is None:
-                    raise MalformedError(f"GOP {self.num_gops}: refers to a content before it")
-                reference = previous
+            if gop.refs_previous and previous is None:
+                raise MalformedError(f"GOP {self.num_gops}: refers to a content before it")
+            reference = previous if gop.refs_previous and previous else planes
             for segment in gop.segments:
-                yield from self._segment(gop, segment, reference, planes)
+                yield from self._segment(gop, segment, reference, planes, view)
             previous = planes
             self.num_gops += 1
+            if self._window.closed:
+                break
+
+    def take_sound(self) -> list[SoundPacket]:
+        """Packets read since the last call, those that are heard with the frames."""
+        packets, self._packets = self._packets, []
+        return packets
 
     def _content(self, gop: Gop) -> Planes:
         model = self.loaded.model
@@ -89,9 +125,14 @@ class Decoder:
         return model.synthesize_content(f_hat, gop.quality)
 
     def _segment(
-        self, gop: Gop, segment: Segment, previous: Planes, current: Planes
+        self, gop: Gop, segment: Segment, previous: Planes, current: Planes, view: View
     ) -> Iterator[Frame420]:
-        model, info = self.loaded.model, self.info
+        """The frames of a segment that are wanted."""
+        model, info, first = self.loaded.model, self.info, segment.first
+        last = first + segment.num_frames
+        wanted = range(max(first, view.frames.start), min(last, view.frames.stop))
+        if not wanted:
+            return
         coder = SymbolDecoder(segment.payload, self.loaded.tables)
         with limited_threads(self.threads):
             count, refs = segment.num_frames, gop.refs_previous
@@ -99,16 +140,20 @@ class Decoder:
             coder.finish()
             self.digest.update(z)
         chunk = chunk_frames(info.height, info.width)
-        for t in range(0, count, chunk):
+        for begin in range(first, last, chunk):
+            part = range(begin, min(begin + chunk, last))
+            if not set(part) & set(wanted):
+                continue
             with limited_threads(self.threads):
-                z_hat = z[t : t + chunk].float().to(self.loaded.device)
+                z_hat = z[begin - first : part.stop - first].float().to(self.loaded.device)
                 z_hat = z_hat * model.z_steps(gop.quality)
-                times = z_hat.shape[0]
-                a, b = expand_planes(previous, times), expand_planes(current, times)
+                a, b = (expand_planes(planes, len(part)) for planes in (previous, current))
                 pictures = model.synthesize(b, a, z_hat)
                 frames = list(to_frames(pictures, info.height, info.width))
-            yield from frames
-            del frames  # not to be held while the next ones are made
+            for t, frame in zip(part, frames, strict=True):
+                if t in wanted:
+                    yield frame._replace(ticks=view.ticks[t])
+            del frames, frame  # not to be held while the next ones are made
 
 
 def verify_stream(

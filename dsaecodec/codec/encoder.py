@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice
+from typing import BinaryIO, Protocol
 
-from bitstream import Colour, Header, StreamWriter
+from bitstream import Colour, Gop, Header, SoundPacket, SoundTrack, StreamWriter
 from dsaecodec.codec.gop_encoder import GopEncoder
 from dsaecodec.codec.gop_plan import plan_gops
 from dsaecodec.codec.pictures import limited_threads
+from dsaecodec.codec.preset import find_preset
+from dsaecodec.codec.timing import Timekeeper
 from dsaecodec.errors import ConfigError, InputVideoError
 from dsaecodec.model_io import load_model
-from dsaecodec.video.frame import Frame420, VideoInfo
+from dsaecodec.video.frame import TICKS_PER_SECOND, Frame420, VideoInfo
 
-DEFAULT_GOP = 32
 MAX_GOP = 128
 
 
@@ -25,10 +29,12 @@ class EncodeOptions:
 
     Attributes:
         quality: 0…100, higher is better.
-        gop: most frames that share one content; None for the default.
+        gop: most frames that share one content; None for the preset's.
         threads: CPU threads; None leaves the choice to torch.
         device: "auto", "cpu" or "cuda" for the float networks.
         model: name or path of the weights; None for the default.
+        preset: "fast", "medium" or "slow": how hard to try, see `codec.preset`.
+        num_frames: encode the first frames only, and their sound; None for all.
     """
 
     quality: int = 50
@@ -36,6 +42,18 @@ class EncodeOptions:
     threads: int | None = None
     device: str = "auto"
     model: str | None = None
+    preset: str = "medium"
+    num_frames: int | None = None
+
+
+class Sound(Protocol):
+    """Where packets of sound come from, see `video.sound.SoundReader`."""
+
+    track: SoundTrack
+
+    def packets_until(self, seconds: Fraction | None) -> list[SoundPacket]:
+        """The next packets, those that start before a time; None: all that are left."""
+        ...
 
 
 @dataclass
@@ -48,15 +66,25 @@ class Progress:
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """What an encode wrote."""
+    """What an encode wrote.
+
+    Attributes:
+        frames, gops: counts.
+        bytes: of the stream; the sum of the four below.
+        content_bytes, dynamics_bytes, sound_bytes, overhead_bytes: what they went to.
+        seconds: that it took.
+        gain: share of D / λ + R that refinement saved, None without it.
+    """
 
     frames: int
     gops: int
     bytes: int
     content_bytes: int
     dynamics_bytes: int
+    sound_bytes: int
     overhead_bytes: int
     seconds: float
+    gain: float | None = None
 
 
 def encode_video(
@@ -65,46 +93,117 @@ def encode_video(
     sink: BinaryIO,
     options: EncodeOptions,
     progress: Callable[[Progress], None] | None = None,
+    sound: Sound | None = None,
 ) -> EncodeReport:
-    """Encode frames into `sink`, one GOP at a time.
+    """Encode frames and their sound into `sink`, one GOP at a time.
 
     Raises:
         ConfigError: an option is out of range.
         InputVideoError: there are no frames, or they are too large for the format.
         ModelError: weights missing or unusable.
     """
+    preset = find_preset(options.preset)
     if not isinstance(options.quality, int) or not 0 <= options.quality <= 100:
         raise ConfigError(f"quality {options.quality}: expected 0…100")
-    gop = DEFAULT_GOP if options.gop is None else options.gop
-    if not 1 <= gop <= MAX_GOP:
-        raise ConfigError(f"GOP of {gop} frames: expected 1…{MAX_GOP}")
+    gop = options.gop or preset.gop
+    if not 1 <= gop <= MAX_GOP or options.gop == 0:
+        raise ConfigError(f"GOP of {options.gop} frames: expected 1…{MAX_GOP}")
     begin = time.monotonic()
     loaded = load_model(options.model, options.device)
-    colour = Colour(info.matrix, info.full_range)
-    try:
-        header = Header(loaded.identity, info.width, info.height, info.fps, colour)
-    except ValueError as error:
-        raise InputVideoError(f"the video does not fit the format: {error}") from error
-    writer = StreamWriter(sink, header)
-    encoder = GopEncoder(loaded, info.height, info.width, options.quality)
-    num_frames = num_gops = content_bytes = dynamics_bytes = 0
-    plans = plan_gops(frames, gop)
-    while (plan := next(plans, None)) is not None:
-        with limited_threads(options.threads):
-            gops = encoder.encode(plan)
-        for coded in gops:
-            writer.write_gop(coded)
-            content_bytes += len(coded.content)
-            dynamics_bytes += sum(len(s.payload) for s in coded.segments)
-        num_gops, num_frames = num_gops + len(gops), num_frames + len(plan.frames)
+    track = sound.track if sound else None
+    writer = StreamWriter(sink, _header(loaded.identity, info, track))
+    encoder = GopEncoder(loaded, info.height, info.width, options.quality, preset=preset)
+    tally = _Tally()
+    source = _Limited(frames, options.num_frames)
+    for coded, until in _coded_gops(encoder, source, gop, info.fps, options.threads):
+        if sound:
+            coded = replace(coded, sound=tuple(sound.packets_until(until)))
+        writer.write_gop(coded)
+        tally.add(coded)
         if progress:
-            progress(Progress(num_frames, content_bytes + dynamics_bytes))
-    if not num_frames:
+            progress(Progress(tally.frames, writer.bytes_written))
+    if not tally.frames:
         raise InputVideoError("no frames to encode")
     writer.finish()
-    total = writer.bytes_written
-    overhead = total - content_bytes - dynamics_bytes
-    seconds = time.monotonic() - begin
-    return EncodeReport(
-        num_frames, num_gops, total, content_bytes, dynamics_bytes, overhead, seconds
-    )
+    saved = encoder.cost_before - encoder.cost_after
+    gain = saved / encoder.cost_before if encoder.cost_before else None
+    return tally.report(writer.bytes_written, time.monotonic() - begin, gain)
+
+
+def _header(identity: bytes, info: VideoInfo, track: SoundTrack | None) -> Header:
+    try:
+        colour = Colour(info.matrix, info.full_range)
+        size = (info.width, info.height)
+        return Header(identity, *size, info.fps, colour, info.sample_aspect, track)
+    except ValueError as error:
+        raise InputVideoError(f"the video does not fit the format: {error}") from error
+
+
+class _Limited:
+    """The first frames of a video.
+
+    Attributes:
+        ended: the video itself has no more frames.
+    """
+
+    def __init__(self, frames: Iterable[Frame420], num_frames: int | None) -> None:
+        self._frames, self._left = iter(frames), num_frames
+        self.ended = False
+
+    def __iter__(self) -> Iterator[Frame420]:
+        while self._left is None or self._left > 0:
+            frame = next(self._frames, None)
+            if frame is None:
+                break
+            yield frame
+            if self._left is not None:
+                self._left -= 1
+        with suppress(InputVideoError):  # what lies behind the part wanted may be damaged
+            self.ended = next(self._frames, None) is None
+
+
+def _coded_gops(
+    encoder: GopEncoder, frames: _Limited, gop: int, fps: Fraction, threads: int | None
+) -> Iterator[tuple[Gop, Fraction | None]]:
+    """Coded GOPs with their times, and until when, in seconds, their sound reaches.
+
+    A GOP is held back until the frame behind it is known: its time ends the GOP's last frame. The
+    last GOP of a whole video has all the sound that is left.
+    """
+    clock = Timekeeper(fps)
+    held: list[tuple[Gop, list[int | None]]] = []
+
+    def timed(following: Frame420 | None) -> Iterator[tuple[Gop, Fraction | None]]:
+        for index, (coded, ticks) in enumerate(held, start=1):
+            last = index == len(held) and following is None
+            after = held[index][1][0] if index < len(held) else following and following.ticks
+            shown = clock.times(ticks, after, last=last)
+            until = None if last and frames.ended else Fraction(shown[-1], TICKS_PER_SECOND)
+            yield replace(coded, times=clock.advance(shown)), until
+
+    for plan in plan_gops(frames, gop):
+        yield from timed(plan.frames[0])
+        with limited_threads(threads):
+            gops = encoder.encode(plan)
+        ticks = iter([frame.ticks for frame in plan.frames])
+        held = [(coded, list(islice(ticks, coded.num_frames))) for coded in gops]
+    yield from timed(None)
+
+
+class _Tally:
+    """Counts what is written."""
+
+    def __init__(self) -> None:
+        self.frames = self._gops = self._content = self._dynamics = self._sound = 0
+
+    def add(self, gop: Gop) -> None:
+        self.frames += gop.num_frames
+        self._gops += 1
+        self._content += len(gop.content)
+        self._dynamics += sum(len(segment.payload) for segment in gop.segments)
+        self._sound += sum(len(packet.data) for packet in gop.sound)
+
+    def report(self, num_bytes: int, seconds: float, gain: float | None) -> EncodeReport:
+        parts = self._content, self._dynamics, self._sound
+        overhead = num_bytes - sum(parts)
+        return EncodeReport(self.frames, self._gops, num_bytes, *parts, overhead, seconds, gain)

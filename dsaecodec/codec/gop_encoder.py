@@ -1,17 +1,22 @@
-"""One GOP: frames to symbols to coder bytes."""
+"""One GOP: frames to latents to coder bytes.
+
+frames ─ infer_content ─► f ─ code_content ─► planes ─ infer_motion ─► motion ─ code_dynamics ─► z
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from bitstream import Gop, Segment, SymbolEncoder
-from dsaecodec.codec.gop_coder import Target, Unheard, code_content, code_dynamics, fixed
+from dsaecodec.codec.gop_coder import Coder, Target, Unheard, code_content, code_dynamics, fixed
 from dsaecodec.codec.gop_plan import GopPlan
 from dsaecodec.codec.pictures import chunk_frames, grid_size, to_tensors
+from dsaecodec.codec.preset import PRESETS, Preset
+from dsaecodec.codec.refine import Refiner
 from dsaecodec.errors import InputVideoError
 from dsaecodec.model import SIDE_CHANNELS, SpatialModel, lagrangian, motion_stiffness, smoothness
 from dsaecodec.model_io import LoadedModel
@@ -23,6 +28,36 @@ SPLIT_RATIO = 1.6
 CONTENT_REACH = 32.0  # frames' worth of squared error that a content coefficient is charged with
 
 
+@dataclass(frozen=True)
+class Inference:
+    """What was inferred of a GOP, before rounding.
+
+    Attributes:
+        plan: the GOP.
+        frames: its frames, on the device.
+        f_hyper, f: targets of content.
+        motion: target of the first `SIDE_CHANNELS` channels of z_t.
+        previous: planes that frames also use, None if they use their own alone.
+    """
+
+    plan: GopPlan
+    frames: Yuv
+    f_hyper: Target
+    f: Target
+    motion: Target
+    previous: Planes | None
+
+
+@dataclass(frozen=True)
+class CodedGop:
+    """Coder bytes of a GOP, its planes and what they came from."""
+
+    inference: Inference
+    planes: Planes
+    content: bytes
+    dynamics: bytes
+
+
 class GopEncoder:
     """Infers and codes the latents of one GOP after another.
 
@@ -30,8 +65,13 @@ class GopEncoder:
         loaded: the model.
         height, width: of the frames.
         quality: 0…100.
+        preset: how hard to try.
         first_frame_only: infer every content from its GOP's first frame, to measure what the choice
             of another saves.
+
+    Attributes:
+        cost_before, cost_after: D / λ + R in bits of all GOPs before and after refinement; 0
+            without it.
     """
 
     def __init__(
@@ -41,13 +81,16 @@ class GopEncoder:
         width: int,
         quality: int,
         *,
+        preset: Preset = PRESETS["medium"],
         first_frame_only: bool = False,
     ) -> None:
         self.first_frame_only = first_frame_only
-        self.loaded, self.quality = loaded, quality
+        self.loaded, self.quality, self.preset = loaded, quality, preset
         self.height, self.width = height, width
         self.size = grid_size(height, width)
-        self.previous: Planes | None = None
+        self.chunk = chunk_frames(height, width)
+        self.cost_before = self.cost_after = 0.0
+        self._previous: Planes | None = None
 
     @property
     def model(self) -> SpatialModel:
@@ -60,96 +103,121 @@ class GopEncoder:
         Halving a GOP doubles its content and brings frames nearer to it. That pays once dynamics
         cost more than `SPLIT_RATIO` times the content.
         """
-        before = self.previous
-        content, dynamics = self._payloads(plan)
-        too_large = max(len(content), len(dynamics)) > MAX_CODER_BYTES
-        worth_it = len(dynamics) > SPLIT_RATIO * len(content)
-        if not too_large and not (worth_it and len(plan.frames) >= 2 * MIN_GOP):
-            return [self._gop(plan, content, dynamics)]
-        if len(plan.frames) == 1:
-            raise InputVideoError("a frame needs more bytes than the format allows")
-        self.previous = before
-        return [coded for half in plan.halves() for coded in self.encode(half)]
+        coded = self._infer(plan)
+        content, dynamics = len(coded.content), len(coded.dynamics)
+        too_large = max(content, dynamics) > MAX_CODER_BYTES
+        worth_it = self.preset.halves and dynamics > SPLIT_RATIO * content
+        if too_large or (worth_it and len(plan.frames) >= 2 * MIN_GOP):
+            if len(plan.frames) == 1:
+                raise InputVideoError("a frame needs more bytes than the format allows")
+            return [gop for half in plan.halves() for gop in self.encode(half)]
+        if self.preset.rounds:
+            coded = self._refine(coded)
+        return [self._finish(coded)]
 
     def encode_whole(self, plan: GopPlan) -> Gop:
         """Code one GOP; frames that look back use the content of the call before."""
-        return self._gop(plan, *self._payloads(plan))
+        return self._finish(self._infer(plan))
 
-    def _gop(self, plan: GopPlan, content: bytes, dynamics: bytes) -> Gop:
+    def _finish(self, coded: CodedGop) -> Gop:
+        self._previous = coded.planes
+        plan = coded.inference.plan
         count = len(plan.frames)
-        segment = Segment(0, count, dynamics)
-        return Gop(self.quality, plan.refs_previous, count, content, (segment,))
+        segment = Segment(0, count, coded.dynamics)
+        return Gop(self.quality, plan.refs_previous, count, coded.content, (segment,))
 
-    def _payloads(self, plan: GopPlan) -> tuple[bytes, bytes]:
-        """Coder bytes of content and dynamics."""
+    def _infer(self, plan: GopPlan) -> CodedGop:
+        """Code a GOP as its frames are inferred at first sight."""
         if self.first_frame_only:
             plan = replace(plan, anchor=0)
+        assert self._previous or not plan.refs_previous, "the first GOP has nothing to refer to"
+        previous = self._previous if plan.refs_previous else None
         frames = to_tensors(plan.frames, self.height, self.width)
         frames = Yuv(*(x.to(self.loaded.device) for x in frames))
+        f_hyper, f = self.infer_content(frames, plan.anchor)
         coder = SymbolEncoder(self.loaded.tables)
-        targets, steps = self.infer_content(frames, plan.anchor)
-        _, f = code_content(self.model, coder, self.size, self.quality, targets)
-        f_hat = f.float().to(self.loaded.device) * steps
-        planes = self.model.synthesize_content(f_hat, self.quality)
-        content = coder.finish()
-        previous = planes
-        if plan.refs_previous:
-            assert self.previous is not None, "the first GOP has nothing to refer to"
-            previous = self.previous
-        z_targets = self.infer_dynamics(frames, previous, planes, plan)
-        coder = SymbolEncoder(self.loaded.tables)
-        count = len(plan.frames)
-        refs = plan.refs_previous
-        code_dynamics(self.model, coder, self.size, self.quality, refs, count, z_targets)
-        self.previous = planes
-        return content, coder.finish()
+        planes = self.code_content(f_hyper, f, coder)[2]
+        motion = self.infer_motion(frames, planes, previous, plan.anchor)
+        found = Inference(plan, frames, f_hyper, f, motion, previous)
+        return CodedGop(found, planes, coder.finish(), self._dynamics_bytes(found, planes))
 
-    def infer_content(self, frames: Yuv, anchor: int) -> tuple[tuple[Target, Target], Tensor]:
-        """Targets of f_hyper and f on the CPU, and the steps of f."""
+    def _refine(self, coded: CodedGop) -> CodedGop:
+        """Code a GOP again with refined latents."""
+        refiner = Refiner(self, coded.inference)
+        found = refiner.run(self.preset.rounds)
+        self.cost_before += refiner.cost_before
+        self.cost_after += refiner.cost_after
+        coder = SymbolEncoder(self.loaded.tables)
+        planes = self.code_content(found.f_hyper, found.f, coder)[2]
+        return CodedGop(found, planes, coder.finish(), self._dynamics_bytes(found, planes))
+
+    def _dynamics_bytes(self, found: Inference, planes: Planes) -> bytes:
+        coder = SymbolEncoder(self.loaded.tables)
+        self.code_dynamics(found, planes, coder)
+        return coder.finish()
+
+    def infer_content(self, frames: Yuv, anchor: int) -> tuple[Target, Target]:
+        """Targets of f_hyper and f, on the CPU."""
         one = Yuv(frames.luma[anchor : anchor + 1], frames.chroma[anchor : anchor + 1])
         steps = self.model.f_steps(self.quality)
         scaled = self.model.content_posterior(one) / steps
         hyper = self.model.content_posterior.infer_hyper(scaled)
         stiffness = CONTENT_REACH * steps.square() / lagrangian(self.quality)
-        return (fixed(hyper.cpu()), Target(scaled.cpu(), stiffness.cpu())), steps
+        return fixed(hyper.cpu()), Target(scaled.cpu(), stiffness.cpu())
 
-    def infer_dynamics(
-        self, frames: Yuv, previous: Planes, current: Planes, plan: GopPlan
+    def code_content(
+        self, f_hyper: Target, f: Target, coder: Coder
+    ) -> tuple[Tensor, Tensor, Planes]:
+        """Code f_hyper and f: their symbols, and the planes they decode to."""
+        symbols = code_content(self.model, coder, self.size, self.quality, (f_hyper, f))
+        f_hat = symbols[1].float().to(self.loaded.device) * self.model.f_steps(self.quality)
+        return *symbols, self.model.synthesize_content(f_hat, self.quality)
+
+    def infer_motion(
+        self, frames: Yuv, planes: Planes, previous: Planes | None, anchor: int
     ) -> Target:
-        """Target of z_t of all frames on the CPU.
+        """Target of motion and mixing of all frames, [T, 5, h, w], on the CPU."""
+        side = self.model.z_steps(self.quality)[:, :SIDE_CHANNELS]
+        motion = self.model.infer_motion(
+            frames.luma.transpose(0, 1),
+            previous or planes,
+            planes,
+            anchor,
+            smoothness(self.quality),
+            self.chunk,
+        )
+        parts = [motion_stiffness(part) for part in frames.luma.split(self.chunk)]
+        stiffness = torch.cat(parts) * side.square() / lagrangian(self.quality)
+        return Target((motion / side).cpu(), stiffness.cpu())
+
+    def code_dynamics(self, found: Inference, planes: Planes, coder: Coder) -> Tensor:
+        """Code z_t of all frames; its symbols, int32 [T, C, h, w].
 
         Motion is chosen first, in a pass of the prior over a GOP without residuals; the residual is
         what the prediction by that motion lacks.
         """
-        model, steps = self.model, self.model.z_steps(self.quality)
-        side = steps[:, :SIDE_CHANNELS]
-        per_bit = 1 / lagrangian(self.quality)
-        luma = frames.luma.transpose(0, 1)
-        mu = smoothness(self.quality)
-        chunk = chunk_frames(self.height, self.width)
-        motion = model.infer_motion(luma, previous, current, plan.anchor, mu, chunk)
-        parts = [motion_stiffness(part) for part in frames.luma.split(chunk)]
-        stiffness = torch.cat(parts) * side.square() * per_bit
-        motion = self._choose_motion(Target(motion / side, stiffness), plan).to(steps)
-        residuals = []
-        for t in range(0, luma.shape[1], chunk):
-            part = Yuv(frames.luma[t : t + chunk], frames.chroma[t : t + chunk])
-            times = part.luma.shape[0]
-            a, b = expand_planes(previous, times), expand_planes(current, times)
-            dense = model.frame_synthesis.motion(a, b, motion[t : t + chunk] * side)
-            prediction, _ = model.frame_synthesis.predict(a, b, dense)
-            residuals.append(model.dynamics_posterior.infer_residual(part, prediction))
-        values = torch.cat([motion, torch.cat(residuals) / steps[:, SIDE_CHANNELS:]], 1)
-        stiffness = steps.square() * per_bit
-        stiffness[:, :SIDE_CHANNELS] = math.inf
-        return Target(values.cpu(), stiffness.cpu())
-
-    def _choose_motion(self, target: Target, plan: GopPlan) -> Tensor:
-        """Symbols of motion and mixing, [T, 5, h, w]."""
-        count, _, *size = target.values.shape
+        plan, motion = found.plan, found.motion
+        setting = (self.size, self.quality, plan.refs_previous, len(plan.frames))
+        count, _, *size = motion.values.shape
         rest = (count, self.model.config.z_channels - SIDE_CHANNELS, *size)
-        values = torch.cat([target.values.cpu(), torch.zeros(rest)], 1)
-        stiffness = torch.cat([target.stiffness.cpu(), torch.full(rest, math.inf)], 1)
-        setting = (self.size, self.quality, plan.refs_previous, count)
+        values = torch.cat([motion.values, torch.zeros(rest)], 1)
+        stiffness = torch.cat([motion.stiffness, torch.full(rest, math.inf)], 1)
         z = code_dynamics(self.model, Unheard(), *setting, Target(values, stiffness))
-        return z[:, :SIDE_CHANNELS]
+        chosen = z[:, :SIDE_CHANNELS].float()
+        values = torch.cat([chosen, self._residual(found, planes, chosen)], 1)
+        stiffness = self.model.z_steps(self.quality).square().cpu() / lagrangian(self.quality)
+        stiffness[:, :SIDE_CHANNELS] = math.inf
+        return code_dynamics(self.model, coder, *setting, Target(values, stiffness))
+
+    def _residual(self, found: Inference, planes: Planes, motion: Tensor) -> Tensor:
+        """What the prediction by motion symbols lacks, in steps, [T, R, h, w] on the CPU."""
+        model, steps = self.model, self.model.z_steps(self.quality)
+        motion = motion.to(steps) * steps[:, :SIDE_CHANNELS]
+        residuals = []
+        for part in torch.arange(len(motion)).split(self.chunk):
+            a, b = (expand_planes(p, len(part)) for p in (found.previous or planes, planes))
+            dense = model.frame_synthesis.motion(a, b, motion[part])
+            prediction, _ = model.frame_synthesis.predict(a, b, dense)
+            frames = Yuv(found.frames.luma[part], found.frames.chroma[part])
+            residuals.append(model.dynamics_posterior.infer_residual(frames, prediction))
+        return (torch.cat(residuals) / steps[:, SIDE_CHANNELS:]).cpu()

@@ -1,171 +1,197 @@
-"""Gradient descent on a GOP's latents: what `--preset slow` does. The decoder never knows.
+"""Descent on a GOP's latents, `--preset slow`: more work for the encoder, none for the decoder.
 
-One-shot inference chooses content from one frame and motion by matching; what the stream pays for
-is
+One-shot inference takes content from one frame and motion from matching. What a stream pays for is
 
-    J = D / λ + R,      D = mse_Y + (mse_U + mse_V) / 2 of all frames,  R in bits a pixel and frame,
+    J = D / λ + R,      D = mse_Y + (mse_U + mse_V) / 2, summed over pixels and frames,  R in bits,
 
-so f and the motion of z_t are moved down its gradient, through rounding (straight-through), the
-synthesis and the code length under the exact priors. The residual follows from them in closed form
-at every step. What the priors say is taken as constant between their refreshments: their integers
-barely change with a symbol, and their gradient would cost more than all the rest.
+so f and the motion of z_t are moved towards its minimum. Each round codes the latents as they would
+be sent, takes the gradient g of J at those *symbols* s through the synthesis, and aims anew at
+
+    s - g / (2 · stiffness),
+
+Newton's step with the curvature that rounding assumes already (`gop_coder.Target`). The bits of f
+and of motion stay out of g: rounding weighs them. Those of the residual are in it, since a better
+prediction saves them. Where the residual is coded it follows the prediction (straight-through);
+where it is not, the error stays.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec.code_length import Parameters, content_parameters, dynamics_parameters
-from dsaecodec.codec.gop_coder import LOG2_E, Target
-from dsaecodec.exact import round_ste
-from dsaecodec.likelihood import MEAN_UNITS, scale_of
-from dsaecodec.model import SIDE_CHANNELS, SpatialModel, lagrangian
+from dsaecodec.codec.gop_coder import Unheard
+from dsaecodec.likelihood import MEAN_UNITS
+from dsaecodec.model import SIDE_CHANNELS, lagrangian
 from dsaecodec.synthesis import Planes, Yuv, expand_planes
 
+if TYPE_CHECKING:
+    from dsaecodec.codec.gop_encoder import GopEncoder, Inference
 
-@dataclass(frozen=True)
-class Schedule:
-    rounds: int = 6
-    batch: int = 8
-    damp_f: float = 0.5
-    damp_motion: float = 0.5
-    reach: float = 1.0
-    anchor_weight: float = 0.5
-    logit: float = 50.0
-    limit: float = 1.0
-
-
-def rounded(values: Tensor, said: Parameters | None, stiffness: Tensor) -> Tensor:
-    if said is None:
-        return torch.floor(values + 0.5)
-    distance = values - said.mean / MEAN_UNITS
-    shift = LOG2_E / (2 * scale_of(said.index) * stiffness)
-    moved = torch.sign(distance) * torch.minimum(distance.abs(), shift)
-    return torch.floor(values - moved + 0.5)
+DAMPING = 0.7  # share of a step that is taken at first
+MOTION_LIMIT = 1.0  # symbols that motion may move in a round
+LOGIT_STIFFNESS = 30.0  # of the mixing logit, whose target has an infinite one
+LEANING = 16  # frames of the next GOP that lean on this content, in D
 
 
 class Refiner:
-    def __init__(self, model, quality, frames, anchor, previous, hyper, f, motion, schedule):
-        self.model, self.quality, self.frames, self.anchor = model, quality, frames, anchor
-        self.previous, self.hyper, self.schedule = previous, hyper, schedule
-        self.f, self.motion = f, motion
-        self.f_steps, self.z_steps = model.f_steps(quality), model.z_steps(quality)
-        self.lmbda = lagrangian(quality)
-        self.side, self.rest = self.z_steps[:, :SIDE_CHANNELS], self.z_steps[:, SIDE_CHANNELS:]
-        self.count = frames.luma.shape[0]
+    """Refinement of one GOP.
 
-    def run(self):
-        s = self.schedule
-        f, m = self.f.values, self.motion.values
-        said_f = said_z = None
-        best = None
-        curve_f = s.reach * self.f.stiffness * self.count / 32
-        curve_m = self.motion.stiffness.clamp(max=s.logit)
-        curve_m = torch.where(
-            torch.isinf(self.motion.stiffness),
-            torch.full_like(curve_m, s.logit),
-            self.motion.stiffness,
-        )
-        log = []
-        for r in range(s.rounds + 1):
-            # the symbols these values become
-            q_f = rounded(f, said_f, self.f.stiffness)
-            part = None if said_z is None else Parameters(said_z.mean[:, :5], said_z.index[:, :5])
-            q_m = rounded(m, part, self.motion.stiffness)
-            said_f = content_parameters(
-                self.model.content_prior, self.hyper.double(), q_f.double(), self.quality
-            )
-            said_f = Parameters(said_f.mean.float(), said_f.index.float())
-            z = self.symbols(q_f, q_m, said_z)
-            said_z = dynamics_parameters(
-                self.model.dynamics_prior, z[None].double(), self.quality, self.previous is not None
-            )
-            said_z = Parameters(said_z.mean.float(), said_z.index.float())
-            cost, g_f, g_m = self.gradient(q_f, q_m, said_f, said_z)
-            log.append(cost / self.count / self.frames.luma[0].numel())
-            if best is None or cost < best[0]:
-                best = cost, f, m
-            f = f + s.damp_f * (q_f - g_f / (2 * curve_f) - f)
-            dm = (-g_m / (2 * curve_m)).clamp(-s.limit, s.limit)
-            m = m + s.damp_motion * (q_m + dm - m)
-        print("   ", self.quality, self.count, " ".join(f"{x:.5f}" for x in log), flush=True)
-        return self.f._replace(values=best[1]), self.motion._replace(values=best[2])
+    Args:
+        encoder: codes what is tried.
+        found: the latents to begin with.
 
-    def symbols(self, q_f, q_m, said_z):
-        planes = self.model.synthesize_content(q_f * self.f_steps, self.quality)
-        parts = []
-        for chosen in torch.arange(self.count).split(self.schedule.batch):
-            frames, prediction, _ = self.predict(planes, q_m[chosen], chosen)
-            parts.append(self.residual(frames, prediction, chosen, said_z))
-        return torch.cat([q_m, torch.cat(parts)], 1)
+    Attributes:
+        cost_before, cost_after: J of the GOP in bits.
+    """
 
-    def predict(self, planes, m, chosen):
-        model, count = self.model, len(chosen)
-        previous = planes if self.previous is None else self.previous
-        frames = Yuv(self.frames.luma[chosen], self.frames.chroma[chosen])
-        a, b = expand_planes(previous, count), expand_planes(planes, count)
-        syn = model.frame_synthesis
-        return frames, *syn.predict(a, b, syn.motion(a, b, m * self.side))
+    def __init__(self, encoder: GopEncoder, found: Inference) -> None:
+        self.encoder, self.found = encoder, found
+        self.cost_before = self.cost_after = 0.0
 
-    def residual(self, frames, prediction, chosen, said_z):
-        values = self.model.dynamics_posterior.infer_residual(frames, prediction) / self.rest
-        with torch.no_grad():
-            part = (
-                None
-                if said_z is None
-                else Parameters(said_z.mean[chosen, 5:], said_z.index[chosen, 5:])
-            )
-            symbols = rounded(values, part, self.rest.square() / self.lmbda)
-            idle = 0 if part is None else torch.floor(part.mean / MEAN_UNITS + 0.5)
-        return symbols + (values - values.detach()) * (symbols != idle)
+    def run(self, rounds: int) -> Inference:
+        """The best latents of some rounds, those to begin with among them."""
+        damping = DAMPING
+        best = trial = self._try(self.found)
+        self.cost_before = trial.cost
+        for index in range(rounds):
+            trial = self._try(self._moved(best, damping))
+            if trial.judged < best.judged:
+                best = trial
+            elif index + 1 < rounds:
+                damping /= 3  # from the best again, with smaller steps
+        self.cost_after = best.cost
+        return best.found
 
-    def gradient(self, q_f, q_m, said_f, said_z):
-        q_f, q_m = q_f.clone().requires_grad_(), q_m.clone().requires_grad_()
-        pixels = self.frames.luma[0].numel()
+    def _try(self, found: Inference) -> _Trial:
+        f_hyper, f, planes = self.encoder.code_content(found.f_hyper, found.f, Unheard())
+        z = self.encoder.code_dynamics(found, planes, Unheard())
+        return _Trial(self.encoder, found, f_hyper, f, z)
+
+    @staticmethod
+    def _moved(trial: _Trial, damping: float) -> Inference:
+        """Latents one step on."""
+        f, motion = trial.found.f, trial.found.motion
+        aim = trial.f - trial.gradient_f / (2 * f.stiffness)
+        f = f._replace(values=f.values + damping * (aim - f.values))
+        stiffness = motion.stiffness.clone()
+        stiffness[:, -1:] = LOGIT_STIFFNESS
+        step = (-trial.gradient_motion / (2 * stiffness)).clamp(-MOTION_LIMIT, MOTION_LIMIT)
+        aim = trial.motion + step
+        motion = motion._replace(values=motion.values + damping * (aim - motion.values))
+        return replace(trial.found, f=f, motion=motion)
+
+
+class _Trial:
+    """Symbols of a GOP, what they cost and where J falls.
+
+    Attributes:
+        found: the latents they were rounded from.
+        f, motion: symbols [1, C, h, w] and [T, 5, h, w].
+        cost: J of the GOP, bits.
+        judged: J, and the next GOP's share in the error of the content.
+        gradient_f, gradient_motion: of `judged` less the bits of f and motion.
+    """
+
+    def __init__(
+        self, encoder: GopEncoder, found: Inference, f_hyper: Tensor, f: Tensor, z: Tensor
+    ) -> None:
+        model, quality = encoder.model, encoder.quality
+        self.encoder, self.found = encoder, found
+        self.f, self.motion = f.float(), z[:, :SIDE_CHANNELS].float()
+        said_f = content_parameters(model.content_prior, f_hyper, f.double(), quality)
+        refs = found.previous is not None
+        said_z = dynamics_parameters(model.dynamics_prior, z[None].double(), quality, refs)
+        mean, index = model.content_prior.hyper_parameters(f_hyper)
+        self.cost = float(Parameters(mean, index).bits(f_hyper).sum() + said_f.bits(f).sum())
+        self.cost += float(said_z.bits(z).sum())
+        self.gradient_f = torch.zeros_like(self.f)
+        self.gradient_motion = torch.zeros_like(self.motion)
+        self.judged = 0.0
         with torch.enable_grad():
-            planes = self.model.synthesize_content(q_f * self.f_steps, self.quality)
-            one = slice(self.anchor, self.anchor + 1)
-            still = Yuv(self.frames.luma[one], self.frames.chroma[one])
-            loss = (
-                self.schedule.anchor_weight
-                * self.count
-                * pixels
-                * _mse(still, planes.picture)
-                / self.lmbda
+            self._descend(z[:, SIDE_CHANNELS:], said_z)
+        self.judged += self.cost
+
+    def _descend(self, residual: Tensor, said: Parameters) -> None:
+        """Add the distortion to the cost, and find the gradients, a few frames at a time."""
+        encoder, found, device = self.encoder, self.found, self.encoder.loaded.device
+        model, quality, lmbda = encoder.model, encoder.quality, lagrangian(encoder.quality)
+        f = self.f.to(device).requires_grad_()
+        planes = model.synthesize_content(f * model.f_steps(quality), quality)
+        anchor = _frames(found.frames, slice(found.plan.anchor, found.plan.anchor + 1))
+        leaning = LEANING * _squared_error(anchor, planes.picture) / lmbda
+        self.judged += float(leaning.detach())
+        leaf = _map(planes, lambda x: x.detach().requires_grad_())
+        for part in torch.arange(len(residual)).split(encoder.chunk):
+            motion = self.motion[part].to(device).requires_grad_()
+            some = Parameters(said.mean[part, SIDE_CHANNELS:], said.index[part, SIDE_CHANNELS:])
+            symbols = residual[part].float()
+            idle = torch.floor(some.mean / MEAN_UNITS + 0.5) == symbols
+            some = Parameters(some.mean.float().to(device), some.index.float().to(device))
+            distortion, bits = self._frames_cost(
+                _frames(found.frames, part),
+                leaf,
+                motion,
+                symbols.to(device),
+                ~idle.to(device),
+                some,
             )
-            total = float(loss) + float(said_f.bits(q_f.detach()).sum())
-            leaves = [x.detach().requires_grad_() for x in flatten(planes)]
-            loss.backward(retain_graph=True)
-            g_planes = [torch.zeros_like(x) for x in leaves]
-            for chosen in torch.arange(self.count).split(self.schedule.batch):
-                mine = unflatten(leaves)
-                frames, prediction, difference = self.predict(mine, q_m[chosen], chosen)
-                r = self.residual(frames, prediction, chosen, said_z)
-                decoded = self.model.frame_synthesis.finish(prediction, difference, r * self.rest)
-                d = _mse(frames, decoded) * len(chosen) * pixels / self.lmbda
-                p1 = Parameters(said_z.mean[chosen, 5:], said_z.index[chosen, 5:])
-                p0 = Parameters(said_z.mean[chosen, :5], said_z.index[chosen, :5])
-                part = d + p1.bits(r).sum()
-                total += float(part) + float(p0.bits(q_m.detach()[chosen]).sum())
-                part.backward()
-            torch.autograd.backward(
-                [x for x, y in zip(flatten(planes), leaves) if y.grad is not None],
-                [y.grad for y in leaves if y.grad is not None],
-            )
-        return total, q_f.grad, q_m.grad
+            self.cost += float(distortion.detach()) / lmbda
+            (distortion / lmbda + bits).backward()
+            assert motion.grad is not None
+            self.gradient_motion[part] = motion.grad.cpu()
+        pairs = [
+            (x, y.grad)
+            for x, y in zip(_tensors(planes), _tensors(leaf), strict=True)
+            if y.grad is not None
+        ]
+        torch.autograd.backward([leaning, *(x for x, _ in pairs)], [None, *(g for _, g in pairs)])
+        assert f.grad is not None
+        self.gradient_f = f.grad.cpu()
+
+    def _frames_cost(
+        self,
+        frames: Yuv,
+        planes: Planes,
+        motion: Tensor,
+        symbols: Tensor,
+        active: Tensor,
+        said: Parameters,
+    ) -> tuple[Tensor, Tensor]:
+        """Squared error of some frames, and the bits of their residual."""
+        model, previous = self.encoder.model, self.found.previous
+        steps = model.z_steps(self.encoder.quality)
+        a, b = (expand_planes(p, len(motion)) for p in (previous or planes, planes))
+        synthesis = model.frame_synthesis
+        dense = synthesis.motion(a, b, motion * steps[:, :SIDE_CHANNELS])
+        prediction, difference = synthesis.predict(a, b, dense)
+        steps = steps[:, SIDE_CHANNELS:]
+        values = model.dynamics_posterior.infer_residual(frames, prediction) / steps
+        coded = symbols + (values - values.detach()) * active
+        decoded = synthesis.finish(prediction, difference, coded * steps)
+        return _squared_error(frames, decoded), said.bits(coded).sum()
 
 
-def flatten(p):
-    return [p.picture.luma, p.picture.chroma, p.luma2, p.chroma2, p.features]
+def _squared_error(x: Yuv, y: Yuv) -> Tensor:
+    """D of all frames: the mean errors of the planes, times luma samples."""
+    error = F.mse_loss(x.luma, y.luma) + F.mse_loss(x.chroma, y.chroma)
+    return error * x.luma.numel()
 
 
-def unflatten(x):
-    return Planes(Yuv(x[0], x[1]), x[2], x[3], x[4])
+def _frames(frames: Yuv, part: Tensor | slice) -> Yuv:
+    return Yuv(frames.luma[part], frames.chroma[part])
 
 
-def _mse(x: Yuv, y: Yuv) -> Tensor:
-    return F.mse_loss(x.luma, y.luma) + F.mse_loss(x.chroma, y.chroma)
+def _tensors(planes: Planes) -> list[Tensor]:
+    return [*planes.picture, *planes[1:]]
+
+
+def _map(planes: Planes, function: Callable[[Tensor], Tensor]) -> Planes:
+    luma, chroma, *rest = map(function, _tensors(planes))
+    return Planes(Yuv(luma, chroma), *rest)

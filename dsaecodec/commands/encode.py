@@ -14,8 +14,6 @@ from dsaecodec.commands.encode_batch import encode_all
 from dsaecodec.commands.encode_file import EncodeJob, Step, encode_file
 from dsaecodec.commands.targets import check_target, made_folder, name_targets
 
-_SETTINGS = ("quality", "preset", "gop", "device", "model")  # of `EncodeOptions`, with threads
-
 
 @dataclass(frozen=True)
 class Request:
@@ -56,13 +54,20 @@ def run(request: Request) -> int:
     threads = request.threads
     if threads is None and num_workers > 1:
         threads = max(1, _num_cores() // num_workers)
-    settings = {name: getattr(request, name) for name in _SETTINGS} | {"threads": threads}
+    settings = {
+        "quality": request.quality,
+        "preset": request.preset,
+        "gop": request.gop,
+        "num_frames": request.frames,
+        "threads": threads,
+        "device": request.device,
+        "model": request.model,
+    }
     jobs = [
         EncodeJob(
             source=source,
             target=target,
             overwrite=request.overwrite,
-            frames=request.frames,
             fps=request.fps,
             audio=request.audio,
             settings=settings,

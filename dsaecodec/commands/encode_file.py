@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from dsaecodec.commands.quick_import import quick_import
@@ -27,7 +26,6 @@ class EncodeJob:
         source: the video's path, "-" for standard input.
         target: the stream's path, "-" for standard output.
         overwrite: whether an existing target may be replaced.
-        frames: encode only so many, None for all.
         fps: frame rate to take the video for, None for its own.
         audio: what to do with sound, see `dsaecodec.video.sound`.
         settings: fields of `dsaecodec.codec.EncodeOptions`.
@@ -36,7 +34,6 @@ class EncodeJob:
     source: str
     target: str
     overwrite: bool
-    frames: int | None
     fps: Fraction | None
     audio: str
     settings: dict[str, Any]
@@ -84,8 +81,8 @@ def encode_file(
             from dsaecodec.codec import EncodeOptions, Progress, encode_video
 
         length = video.info.num_frames
-        if job.frames is not None:
-            length = min(job.frames, length or job.frames)
+        if (limit := job.settings["num_frames"]) is not None:
+            length = min(limit, length or limit)
         info = replace(video.info, num_frames=length)
 
         def show(progress: Progress) -> None:
@@ -93,8 +90,7 @@ def encode_file(
 
         tell(Step(0, 0, length, info.fps))
         with _open_target(job, tell_part) as sink:
-            frames, options = islice(video, job.frames), EncodeOptions(**job.settings)
-            done = encode_video(frames, info, sink, options, show, sound)
+            done = encode_video(video, info, sink, EncodeOptions(**job.settings), show, sound)
         return {
             "input": job.source,
             "output": job.target,

@@ -23,6 +23,7 @@ from dsaecodec.video.sound_mux import SoundMuxer
 from dsaecodec.video.y4m_writer import Y4mWriter
 
 SUFFIXES = (*CODINGS, ".y4m", ".png")
+_MUST_SEEK = (".mp4", ".mov")
 
 
 class _Sink(Protocol):
@@ -142,6 +143,11 @@ class VideoWriter:
             raise UsageError(
                 f"{self._name}: unknown video suffix, expected one of {', '.join(SUFFIXES)}",
                 hint=f"pictures go to a folder: {os.path.join(self._name, DEFAULT_NAME)}",
+            )
+        if suffix in _MUST_SEEK and is_special(self._name):
+            raise OutputError(
+                f"{self._name}: is a pipe or device, {suffix} expects a file",
+                hint=".mkv, .webm and .y4m go into pipes",
             )
         path = enter(staged(self._name, overwrite=overwrite))
         muxer = SoundMuxer.of(sound, suffix, self.notes) if sound else None

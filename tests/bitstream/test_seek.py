@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import random
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from itertools import accumulate
 
@@ -346,3 +348,31 @@ def test_memory_stays_flat_however_many_gops_there_are() -> None:
 
     for fewer, more in zip(peaks(500), peaks(3500), strict=True):
         assert more - fewer < 3000 * 32
+
+
+def test_lies_behind_true_checksums_raise_nothing_but_a_refusal() -> None:
+    data, _, _ = everything()
+    infos: list[RecordInfo] = []
+    scan(io.BytesIO(data), infos.append)
+    bounds = [4, *(info.offset for info in infos[1:]), len(data)]
+    records = [data[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    noise = random.Random(3)
+    refused = 0
+    for _ in range(1500):
+        place = noise.randrange(len(records))
+        tag_bytes = 2 if records[place][0] > 127 else 1
+        payload = bytearray(records[place][tag_bytes:-4])
+        for _ in range(noise.randint(1, 2)):
+            start = noise.randrange(len(payload))
+            payload[start : start + noise.randint(0, 2)] = noise.randbytes(noise.randint(0, 2))
+        made = record(infos[place].kind, bytes(payload), data[:4] if place == 0 else b"")
+        lie = data[:4] + b"".join([*records[:place], made, *records[place + 1 :]])
+        with suppress(BitstreamError):
+            split(lie)
+            refused -= 1
+        refused += 1
+        with suppress(BitstreamError, ValueError):
+            reader = StreamReader(io.BytesIO(lie))
+            reader.seek(Fraction(noise.randrange(300), 1000))
+            list(reader)
+    assert refused > 1000

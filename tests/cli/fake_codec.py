@@ -17,6 +17,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
@@ -35,6 +36,7 @@ class EncodeOptions:
     device: str = "auto"
     model: str | None = None
     preset: str = "medium"
+    num_frames: int | None = None
 
 
 @dataclass
@@ -92,7 +94,7 @@ class Engine:
         )
         writer = StreamWriter(sink, header)
         count = stored = 0
-        for count, frame in enumerate(frames, start=1):
+        for count, frame in enumerate(islice(frames, options.num_frames), start=1):
             payload = b"".join(plane.tobytes() for plane in frame.planes)
             packets = sound.packets_until(count / info.fps) if sound else []
             segments = (Segment(0, 1, payload),)
