@@ -88,7 +88,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _describe_encode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "sources", metavar="IN", nargs="+", help="video files, or - for y4m on standard input"
+        "sources",
+        metavar="IN",
+        nargs="+",
+        help="video files, folders of images, or - for y4m on standard input",
     )
     parser.add_argument(
         "-o",

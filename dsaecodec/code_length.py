@@ -6,6 +6,7 @@ a change would cost.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -64,19 +65,28 @@ def content_parameters(
 def dynamics_parameters(
     prior: DynamicsPrior, symbols: Tensor, quality: int, refs_previous: bool
 ) -> Parameters:
-    """p(z_t | z_<t) at integers z [N, T, C, h, w] from a restart, as [N·T, C, h, w].
+    """p(z_t | z_<t) at integers z [N, T, C, h, w] from a restart, as [N·T, C, h, w]."""
+    return next(iter_dynamics_parameters(prior, symbols, quality, refs_previous, symbols.shape[1]))
 
-    All symbols are known here, so the recurrence runs first and the rest sees one batch of N·T.
+
+def iter_dynamics_parameters(
+    prior: DynamicsPrior, symbols: Tensor, quality: int, refs_previous: bool, chunk: int
+) -> Iterator[Parameters]:
+    """The same for `chunk` frames after the other, which takes less memory.
+
+    All symbols are known here, so the recurrence runs first and the rest sees one batch.
     """
-    count, num_frames, _, height, width = symbols.shape
+    count, _, _, height, width = symbols.shape
     state = prior.init_state(count, (height, width))
-    states = [state]
-    for t in range(num_frames - 1):
-        state = prior.update(state, symbols[:, t])
-        states.append(state)
-    batch = DynamicsState(
-        *(torch.stack(part, 1).flatten(0, 1) for part in zip(*states, strict=True))
-    )
-    listener = _Listener(symbols.flatten(0, 1))
-    prior.code(batch, quality, refs_previous, listener)
-    return listener.parameters()
+    for part in symbols.split(chunk, dim=1):
+        part = part.to(state.z1.dtype)
+        states = [state]
+        for t in range(part.shape[1] - 1):
+            states.append(prior.update(states[-1], part[:, t]))
+        batch = DynamicsState(
+            *(torch.stack(tensors, 1).flatten(0, 1) for tensors in zip(*states, strict=True))
+        )
+        listener = _Listener(part.flatten(0, 1))
+        prior.code(batch, quality, refs_previous, listener)
+        yield listener.parameters()
+        state = prior.update(states[-1], part[:, -1])

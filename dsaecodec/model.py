@@ -36,6 +36,8 @@ from dsaecodec.synthesis import (
 MOTION_CHANNELS = 4
 SIDE_CHANNELS = MOTION_CHANNELS + 1  # motion and mixing logit
 MIN_STIFFNESS = 128.0
+CONTENT_REACH = 32.0
+"""Frames' worth of squared error that encoders charge an error of f with: two GOPs lean on it."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class SpatialModel(nn.Module):
         """Motion latents of a GOP's frames, before quantization.
 
         Args:
-            luma: [N, T, H, W], code values - 128.
+            luma: [N, T, H, W], code values - 128, of any type.
             previous, current: planes of the previous GOP (or again `current`) and of this one.
             anchor: the frame of this GOP that its content was inferred from, 0…T-1.
             mu: smoothness of the classical motion, see `motion.estimate_chain`.
@@ -176,7 +178,7 @@ class SpatialModel(nn.Module):
     ) -> Tensor:
         """Posterior of motion: luma [N, T, H, W], grids [N, T, 4, h, w] → [N·T, 5, h, w]."""
         num_frames, grids = luma.shape[1], grids.flatten(0, 1)
-        frames = luma.flatten(0, 1)[:, None]
+        frames = luma.flatten(0, 1)[:, None].float()
         warped = []
         with torch.no_grad():
             dense = F.interpolate(grids, scale_factor=16, mode="bilinear", align_corners=False)

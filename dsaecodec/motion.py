@@ -111,7 +111,8 @@ def estimate_chain(frames: Tensor, plane: Tensor, mu: float = 12.0) -> Tensor:
     """Motion of consecutive frames against one plane, nearest frame first.
 
     Args:
-        frames: luma [N, T, H, W], grey levels; frame 0 is the one next to the plane in time.
+        frames: luma [N, T, H, W], grey levels of any type; frame 0 is the one next to the plane in
+            time.
         plane: luma [N, 1, H, W]; H and W are multiples of 16.
         mu: smoothness, in squared grey levels a pixel.
 
@@ -121,11 +122,11 @@ def estimate_chain(frames: Tensor, plane: Tensor, mu: float = 12.0) -> Tensor:
     count, num_frames, height, width = frames.shape
     reference = _pyramid(plane)
     if num_frames == 0:
-        return frames.new_zeros(count, 0, 2, height // BLOCK, width // BLOCK)
-    previous = before = frames.new_zeros(count, 2, height // BLOCK, width // BLOCK)
+        return plane.new_zeros(count, 0, 2, height // BLOCK, width // BLOCK)
+    previous = before = plane.new_zeros(count, 2, height // BLOCK, width // BLOCK)
     grids = []
     for t in range(num_frames):
-        images = _pyramid(frames[:, t : t + 1])
+        images = _pyramid(frames[:, t : t + 1].float())
         predicted = grid = previous + 0.5 * (previous - before)
         for level in LEVELS:
             if height >> level >= 4 and width >> level >= 4:

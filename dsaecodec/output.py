@@ -34,8 +34,8 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
     _check_file(path, overwrite=overwrite)
     target = Path(os.path.realpath(path))
     is_file = not is_special(path)
-    # Same folder, so that the rename is atomic; same suffix, by which muxers choose the format.
-    name = f".{target.stem[:32]}.{secrets.token_hex(4)}.part{target.suffix}"
+    # Same folder, so that the rename is atomic; same suffix, by which writers choose a format.
+    name = f".{target.stem[:32]}.{secrets.token_hex(4)}.part{target.suffix[:16]}"
     part = target.with_name(name) if is_file else Path(path)
     try:
         yield part

@@ -154,7 +154,7 @@ def test_rgb_to_420_follows_bt709() -> None:
     for _ in range(20):
         rgb = np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), (9, 7, 3))
         expected = bt709(rgb)
-        for plane, target in zip(rgb_to_420(rgb), expected, strict=True):
+        for plane, target in zip(rgb_to_420(rgb).planes, expected, strict=True):
             assert np.abs(plane - target[0, 0]).max() <= 2
     gradient = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
     assert np.abs(rgb_to_420(gradient).y - bt709(gradient)[0]).max() <= 2
@@ -345,7 +345,7 @@ def test_y4m_of_other_formats() -> None:
     payload = np.full(4 * 2 * 3, 400, "<u2").tobytes()
     header = b"YUV4MPEG2 W4 H2 F30:1 C444p10 XYSCSS=444P10\nFRAME Ip\n"
     with open_video(io.BytesIO(header + payload)) as video:
-        assert [int(plane[0, 0]) for plane in next(iter(video))] == [100, 100, 100]
+        assert [int(plane[0, 0]) for plane in next(iter(video)).planes] == [100, 100, 100]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".y4m"])

@@ -88,7 +88,7 @@ class Decoder:
             try:
                 self._before = self.reader.seek(start)
             except ValueError as error:
-                raise UsageError(f"nothing to decode at --start: {error}") from error
+                raise UsageError(f"nothing to decode: {error}") from error
 
     def __iter__(self) -> Iterator[Frame420]:
         previous: Planes | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -57,16 +58,48 @@ class Target(NamedTuple):
     values: Tensor
     stiffness: Tensor
 
+    def part(self, frames: slice) -> Target:
+        """The target of some frames."""
+        stiffness = self.stiffness if self.stiffness.shape[0] == 1 else self.stiffness[frames]
+        return Target(self.values[frames], stiffness)
+
     def frame(self, t: int) -> Target:
         """The target of one frame."""
-        one = slice(t, t + 1)
-        stiffness = self.stiffness if self.stiffness.shape[0] == 1 else self.stiffness[one]
-        return Target(self.values[one], stiffness)
+        return self.part(slice(t, t + 1))
 
     def at(self, rows: Tensor) -> Target:
         """Values and stiffness [N, C, P] of some positions, float64."""
         parts = (x.expand_as(self.values).flatten(2)[:, :, rows].double() for x in self)
         return Target(*parts)
+
+
+class FrameTargets(Protocol):
+    """Targets of consecutive frames, asked for in order."""
+
+    def frame(self, t: int) -> Target:
+        """The target of one frame, [1, C, h, w]."""
+        ...
+
+
+class LazyTargets:
+    """Targets that are made some frames at a time: z_t of a whole GOP is large.
+
+    Args:
+        make: the target of some frames.
+        chunk: how many.
+    """
+
+    def __init__(self, make: Callable[[slice], Target], chunk: int) -> None:
+        self._make, self._chunk = make, chunk
+        self._first = 0
+        self._made: Target | None = None
+
+    def frame(self, t: int) -> Target:
+        """The target of one frame."""
+        if self._made is None or not self._first <= t < self._first + self._chunk:
+            self._first = t - t % self._chunk
+            self._made = self._make(slice(self._first, self._first + self._chunk))
+        return self._made.frame(t - self._first)
 
 
 def fixed(symbols: Tensor) -> Target:
@@ -139,7 +172,7 @@ def code_dynamics(
     quality: int,
     refs_previous: bool,
     num_frames: int,
-    targets: Target | None,
+    targets: FrameTargets | None,
     *,
     remember: bool = True,
 ) -> Tensor:
@@ -149,7 +182,7 @@ def code_dynamics(
         model, coder, size, quality: as in `code_content`.
         refs_previous: whether the GOP uses two planes.
         num_frames: frames of the segment.
-        targets: of [T, C, h, w], or None to decode.
+        targets: of the frames, or None to decode.
         remember: False holds the prior's state at zero, to measure what recurrence saves.
 
     Returns:

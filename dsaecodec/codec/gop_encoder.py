@@ -12,20 +12,34 @@ import torch
 from torch import Tensor
 
 from bitstream import Gop, Segment, SymbolEncoder
-from dsaecodec.codec.gop_coder import Coder, Target, Unheard, code_content, code_dynamics, fixed
+from dsaecodec.codec.gop_coder import (
+    Coder,
+    LazyTargets,
+    Target,
+    Unheard,
+    code_content,
+    code_dynamics,
+    fixed,
+)
 from dsaecodec.codec.gop_plan import GopPlan
-from dsaecodec.codec.pictures import chunk_frames, grid_size, to_tensors
+from dsaecodec.codec.pictures import chunk_frames, floats, grid_size, to_tensors
 from dsaecodec.codec.preset import PRESETS, Preset
 from dsaecodec.codec.refine import Refiner
 from dsaecodec.errors import InputVideoError
-from dsaecodec.model import SIDE_CHANNELS, SpatialModel, lagrangian, motion_stiffness, smoothness
+from dsaecodec.model import (
+    CONTENT_REACH,
+    SIDE_CHANNELS,
+    SpatialModel,
+    lagrangian,
+    motion_stiffness,
+    smoothness,
+)
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.synthesis import Planes, Yuv, expand_planes
 
 MIN_GOP = 8  # GOPs are not halved below this
 MAX_CODER_BYTES = 2**26 - 2
 SPLIT_RATIO = 1.6
-CONTENT_REACH = 32.0  # frames' worth of squared error that a content coefficient is charged with
 
 
 @dataclass(frozen=True)
@@ -34,7 +48,7 @@ class Inference:
 
     Attributes:
         plan: the GOP.
-        frames: its frames, on the device.
+        frames: its frames, on the device, int8 as of `to_tensors`.
         f_hyper, f: targets of content.
         motion: target of the first `SIDE_CHANNELS` channels of z_t.
         previous: planes that frames also use, None if they use their own alone.
@@ -158,9 +172,8 @@ class GopEncoder:
 
     def infer_content(self, frames: Yuv, anchor: int) -> tuple[Target, Target]:
         """Targets of f_hyper and f, on the CPU."""
-        one = Yuv(frames.luma[anchor : anchor + 1], frames.chroma[anchor : anchor + 1])
         steps = self.model.f_steps(self.quality)
-        scaled = self.model.content_posterior(one) / steps
+        scaled = self.model.content_posterior(floats(frames, slice(anchor, anchor + 1))) / steps
         hyper = self.model.content_posterior.infer_hyper(scaled)
         stiffness = CONTENT_REACH * steps.square() / lagrangian(self.quality)
         return fixed(hyper.cpu()), Target(scaled.cpu(), stiffness.cpu())
@@ -186,7 +199,7 @@ class GopEncoder:
             smoothness(self.quality),
             self.chunk,
         )
-        parts = [motion_stiffness(part) for part in frames.luma.split(self.chunk)]
+        parts = [motion_stiffness(part.float()) for part in frames.luma.split(self.chunk)]
         stiffness = torch.cat(parts) * side.square() / lagrangian(self.quality)
         return Target((motion / side).cpu(), stiffness.cpu())
 
@@ -198,26 +211,39 @@ class GopEncoder:
         """
         plan, motion = found.plan, found.motion
         setting = (self.size, self.quality, plan.refs_previous, len(plan.frames))
-        count, _, *size = motion.values.shape
-        rest = (count, self.model.config.z_channels - SIDE_CHANNELS, *size)
-        values = torch.cat([motion.values, torch.zeros(rest)], 1)
-        stiffness = torch.cat([motion.stiffness, torch.full(rest, math.inf)], 1)
-        z = code_dynamics(self.model, Unheard(), *setting, Target(values, stiffness))
+        channels = self.model.config.z_channels - SIDE_CHANNELS
+
+        def without_residual(part: slice) -> Target:
+            values, stiffness = motion.part(part)
+            rest = (len(values), channels, *self.size)
+            values = torch.cat([values, torch.zeros(rest)], 1)
+            return Target(values, torch.cat([stiffness, torch.full(rest, math.inf)], 1))
+
+        targets = LazyTargets(without_residual, self.chunk)
+        z = code_dynamics(self.model, Unheard(), *setting, targets)
         chosen = z[:, :SIDE_CHANNELS].float()
-        values = torch.cat([chosen, self._residual(found, planes, chosen)], 1)
+        del z
         stiffness = self.model.z_steps(self.quality).square().cpu() / lagrangian(self.quality)
         stiffness[:, :SIDE_CHANNELS] = math.inf
-        return code_dynamics(self.model, coder, *setting, Target(values, stiffness))
 
-    def _residual(self, found: Inference, planes: Planes, motion: Tensor) -> Tensor:
-        """What the prediction by motion symbols lacks, in steps, [T, R, h, w] on the CPU."""
+        def whole(part: slice) -> Target:
+            residual = self._residual(found, planes, chosen[part], part)
+            return Target(torch.cat([chosen[part], residual], 1), stiffness)
+
+        return code_dynamics(self.model, coder, *setting, LazyTargets(whole, self.chunk))
+
+    def _residual(self, found: Inference, planes: Planes, motion: Tensor, part: slice) -> Tensor:
+        """What the prediction of some frames lacks, in steps, [T, R, h, w] on the CPU.
+
+        Args:
+            found, planes: the GOP and its content.
+            motion: symbols of motion and mixing of the frames, [T, 5, h, w].
+            part: which frames.
+        """
         model, steps = self.model, self.model.z_steps(self.quality)
         motion = motion.to(steps) * steps[:, :SIDE_CHANNELS]
-        residuals = []
-        for part in torch.arange(len(motion)).split(self.chunk):
-            a, b = (expand_planes(p, len(part)) for p in (found.previous or planes, planes))
-            dense = model.frame_synthesis.motion(a, b, motion[part])
-            prediction, _ = model.frame_synthesis.predict(a, b, dense)
-            frames = Yuv(found.frames.luma[part], found.frames.chroma[part])
-            residuals.append(model.dynamics_posterior.infer_residual(frames, prediction))
-        return (torch.cat(residuals) / steps[:, SIDE_CHANNELS:]).cpu()
+        a, b = (expand_planes(p, len(motion)) for p in (found.previous or planes, planes))
+        dense = model.frame_synthesis.motion(a, b, motion)
+        prediction, _ = model.frame_synthesis.predict(a, b, dense)
+        residual = model.dynamics_posterior.infer_residual(floats(found.frames, part), prediction)
+        return (residual / steps[:, SIDE_CHANNELS:]).cpu()

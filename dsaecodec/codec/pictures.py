@@ -45,11 +45,14 @@ def grid_size(height: int, width: int) -> tuple[int, int]:
 
 
 def to_tensors(frames: Iterable[Frame420], height: int, width: int) -> Yuv:
-    """Frames → padded code values - 128: luma [T, 1, H', W'], chroma [T, 2, H'/2, W'/2]."""
+    """Frames → padded code values - 128: luma [T, 1, H', W'], chroma [T, 2, H'/2, W'/2].
+
+    They are int8, a quarter of what floats take: networks are given a few at a time, see `floats`.
+    """
     rows, cols = (BLOCK * n for n in grid_size(height, width))
 
     def pad(planes: list[np.ndarray], scale: int) -> Tensor:
-        x = torch.from_numpy(np.stack(planes)).float() - 128
+        x = torch.from_numpy(np.stack(planes) ^ 0x80).view(torch.int8)  # v - 128
         down, right = rows // scale - x.shape[-2], cols // scale - x.shape[-1]
         return F.pad(x[:, None], (0, right, 0, down), mode="replicate")
 
@@ -59,11 +62,16 @@ def to_tensors(frames: Iterable[Frame420], height: int, width: int) -> Yuv:
     return Yuv(luma, chroma)
 
 
+def floats(frames: Yuv, part: Tensor | slice) -> Yuv:
+    """Some of the frames of `to_tensors`, float32."""
+    return Yuv(frames.luma[part].float(), frames.chroma[part].float())
+
+
 def to_frames(pictures: Yuv, height: int, width: int) -> Iterator[Frame420]:
     """Inverse of `to_tensors`: round, clamp, crop."""
 
     def to_bytes(x: Tensor) -> np.ndarray:
-        return (x + 128).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+        return (x.float() + 128).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
 
     luma, chroma = to_bytes(pictures.luma), to_bytes(pictures.chroma)
     half = slice(0, (height + 1) // 2), slice(0, (width + 1) // 2)

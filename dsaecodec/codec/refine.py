@@ -25,19 +25,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsaecodec.code_length import Parameters, content_parameters, dynamics_parameters
+from dsaecodec.code_length import Parameters, content_parameters, iter_dynamics_parameters
 from dsaecodec.codec.gop_coder import Unheard
+from dsaecodec.codec.pictures import floats
 from dsaecodec.likelihood import MEAN_UNITS
-from dsaecodec.model import SIDE_CHANNELS, lagrangian
+from dsaecodec.model import CONTENT_REACH, SIDE_CHANNELS, lagrangian
 from dsaecodec.synthesis import Planes, Yuv, expand_planes
 
 if TYPE_CHECKING:
     from dsaecodec.codec.gop_encoder import GopEncoder, Inference
 
+CURVATURE = 0.7  # of J in f against that of error in all frames: they blend two contents
 DAMPING = 0.7  # share of a step that is taken at first
 MOTION_LIMIT = 1.0  # symbols that motion may move in a round
-LOGIT_STIFFNESS = 30.0  # of the mixing logit, whose target has an infinite one
-LEANING = 16  # frames of the next GOP that lean on this content, in D
+LOGIT_STIFFNESS = 50.0  # of the mixing logit, whose target has an infinite one
 
 
 class Refiner:
@@ -78,7 +79,9 @@ class Refiner:
     def _moved(trial: _Trial, damping: float) -> Inference:
         """Latents one step on."""
         f, motion = trial.found.f, trial.found.motion
-        aim = trial.f - trial.gradient_f / (2 * f.stiffness)
+        frames = len(motion.values) / 2 + _leaning(len(motion.values))
+        stiffness = f.stiffness * (CURVATURE * frames / CONTENT_REACH)
+        aim = trial.f - trial.gradient_f / (2 * stiffness)
         f = f._replace(values=f.values + damping * (aim - f.values))
         stiffness = motion.stiffness.clone()
         stiffness[:, -1:] = LOGIT_STIFFNESS
@@ -106,41 +109,46 @@ class _Trial:
         self.encoder, self.found = encoder, found
         self.f, self.motion = f.float(), z[:, :SIDE_CHANNELS].float()
         said_f = content_parameters(model.content_prior, f_hyper, f.double(), quality)
-        refs = found.previous is not None
-        said_z = dynamics_parameters(model.dynamics_prior, z[None].double(), quality, refs)
         mean, index = model.content_prior.hyper_parameters(f_hyper)
         self.cost = float(Parameters(mean, index).bits(f_hyper).sum() + said_f.bits(f).sum())
-        self.cost += float(said_z.bits(z).sum())
         self.gradient_f = torch.zeros_like(self.f)
         self.gradient_motion = torch.zeros_like(self.motion)
         self.judged = 0.0
         with torch.enable_grad():
-            self._descend(z[:, SIDE_CHANNELS:], said_z)
+            self._descend(z)
         self.judged += self.cost
 
-    def _descend(self, residual: Tensor, said: Parameters) -> None:
-        """Add the distortion to the cost, and find the gradients, a few frames at a time."""
+    def _descend(self, z: Tensor) -> None:
+        """Add the dynamics to the cost, and find the gradients, a few frames at a time."""
         encoder, found, device = self.encoder, self.found, self.encoder.loaded.device
         model, quality, lmbda = encoder.model, encoder.quality, lagrangian(encoder.quality)
         f = self.f.to(device).requires_grad_()
         planes = model.synthesize_content(f * model.f_steps(quality), quality)
-        anchor = _frames(found.frames, slice(found.plan.anchor, found.plan.anchor + 1))
-        leaning = LEANING * _squared_error(anchor, planes.picture) / lmbda
+        anchor = floats(found.frames, slice(found.plan.anchor, found.plan.anchor + 1))
+        leaning = _leaning(len(z)) * _squared_error(anchor, planes.picture) / lmbda
         self.judged += float(leaning.detach())
         leaf = _map(planes, lambda x: x.detach().requires_grad_())
-        for part in torch.arange(len(residual)).split(encoder.chunk):
+        with torch.no_grad():
+            refs = found.previous is not None
+            said = iter_dynamics_parameters(
+                model.dynamics_prior, z[None], quality, refs, encoder.chunk
+            )
+        for begin in range(0, len(z), encoder.chunk):
+            part = slice(begin, begin + encoder.chunk)
+            with torch.no_grad():
+                heard = next(said)
+                self.cost += float(heard.bits(z[part]).sum())
+            heard = Parameters(*(x[:, SIDE_CHANNELS:] for x in (heard.mean, heard.index)))
+            symbols = z[part, SIDE_CHANNELS:]
+            active = torch.floor(heard.mean / MEAN_UNITS + 0.5) != symbols
             motion = self.motion[part].to(device).requires_grad_()
-            some = Parameters(said.mean[part, SIDE_CHANNELS:], said.index[part, SIDE_CHANNELS:])
-            symbols = residual[part].float()
-            idle = torch.floor(some.mean / MEAN_UNITS + 0.5) == symbols
-            some = Parameters(some.mean.float().to(device), some.index.float().to(device))
             distortion, bits = self._frames_cost(
-                _frames(found.frames, part),
+                floats(found.frames, part),
                 leaf,
                 motion,
-                symbols.to(device),
-                ~idle.to(device),
-                some,
+                symbols.float().to(device),
+                active.to(device),
+                Parameters(heard.mean.float().to(device), heard.index.float().to(device)),
             )
             self.cost += float(distortion.detach()) / lmbda
             (distortion / lmbda + bits).backward()
@@ -178,14 +186,15 @@ class _Trial:
         return _squared_error(frames, decoded), said.bits(coded).sum()
 
 
+def _leaning(num_frames: int) -> float:
+    """Frames of the next GOP that lean on the content of one, for its share in J."""
+    return 16.0 if num_frames == 1 else num_frames / 2
+
+
 def _squared_error(x: Yuv, y: Yuv) -> Tensor:
     """D of all frames: the mean errors of the planes, times luma samples."""
     error = F.mse_loss(x.luma, y.luma) + F.mse_loss(x.chroma, y.chroma)
     return error * x.luma.numel()
-
-
-def _frames(frames: Yuv, part: Tensor | slice) -> Yuv:
-    return Yuv(frames.luma[part], frames.chroma[part])
 
 
 def _tensors(planes: Planes) -> list[Tensor]:

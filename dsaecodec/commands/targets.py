@@ -14,13 +14,19 @@ from dsaecodec.output import check_writable
 def default_target(source: str, suffix: str, folder: str | None = None) -> str:
     """Output path of an input with another suffix, in a folder or else beside the input.
 
+    That of a folder of images, or of a pattern such as frames/%05d.png, is called like the folder.
+
     Raises:
         UsageError: standard input gives no name.
     """
     if source == "-":
         raise UsageError("standard input has no name to derive an output's from", hint="use -o")
     path = Path(source)
-    return str((path.parent if folder is None else Path(folder)) / (path.stem + suffix))
+    name = path.stem
+    if path.is_dir() or ("%" in path.name and not path.exists()):
+        path = Path(os.path.abspath(path if path.is_dir() else path.parent))
+        name = path.name or "root"
+    return str((path.parent if folder is None else Path(folder)) / (name + suffix))
 
 
 def names_folder(output: str) -> bool:

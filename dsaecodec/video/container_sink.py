@@ -13,6 +13,7 @@ import av
 from bitstream.sound import SoundPacket
 from dsaecodec.video.frame import BT470BG, BT709, BT2020, SMPTE170M, Frame420, VideoInfo
 from dsaecodec.video.frame_times import FrameClock, TimedFrame
+from dsaecodec.video.matroska_shape import set_display_size
 from dsaecodec.video.pixels import pack
 from dsaecodec.video.sound_mux import SoundMuxer
 
@@ -47,6 +48,7 @@ class Coding:
     any_size: bool = True
 
 
+_MATROSKA = ("matroska", "webm")
 # A movie's own clock, 1/1000 s by default, is too coarse for where sound begins.
 _MOVIE = {"movie_timescale": "90000"}
 _H264 = {"crf": "10", "preset": "veryfast"}
@@ -79,7 +81,7 @@ class ContainerSink:
         notes: list[str],
     ) -> None:  # fmt: skip
         self._path, self._info, self._coding, self._sound = path, info, coding, sound
-        self._format = "yuv420p"
+        self._format, self._notes = "yuv420p", notes
         if not coding.any_size and (info.width % 2 or info.height % 2):
             self._format = "yuv444p"
             notes.append(
@@ -119,6 +121,8 @@ class ContainerSink:
         if self._sound is not None:
             self._mux(self._sound.finish())
         container.close()
+        if self._coding.muxer in _MATROSKA and self._info.sample_aspect != 1:
+            self._set_shape()
 
     def abandon(self) -> None:
         """Release the file without finishing it; harmless after `close`."""
@@ -139,7 +143,7 @@ class ContainerSink:
         unit = self._clock.unit if self._clock else 1 / self._info.fps
         self._video = self._add_video(container, unit)
         if self._sound is not None:
-            self._sound.add_to(container, self._early[0].start if self._early else None)
+            self._sound.add_to(container, self._early)
             self._mux(self._sound.packets(self._early))
             self._early = []
         return container
@@ -161,6 +165,19 @@ class ContainerSink:
             # FFV1 cannot cut pictures of a few pixels into its default of four slices.
             context.options["slices"] = "1"
         return stream
+
+    def _set_shape(self) -> None:
+        shown = self._info.width * self._info.sample_aspect
+        try:
+            with open(self._path, "r+b") as stream:
+                if self._coding.muxer == "webm":
+                    width = max(1, round(shown))
+                    set_display_size(stream, width, self._info.height, is_ratio=False)
+                else:
+                    ratio = shown / self._info.height
+                    set_display_size(stream, ratio.numerator, ratio.denominator, is_ratio=True)
+        except (ValueError, OSError):
+            self._notes.append(f"pixels of shape {self._info.sample_aspect} are not marked as such")
 
     def _encode(self, timed: TimedFrame) -> None:
         assert self._clock is not None

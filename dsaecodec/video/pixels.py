@@ -40,21 +40,106 @@ def is_full_range(frame: av.VideoFrame) -> bool:
     to limited range.
     """
     tag = int(frame.color_range)
-    if _is_rgb(frame):
+    if is_rgb(frame):
         return False
-    if _is_grey(frame):
+    if is_grey(frame):
         return tag != int(ColorRange.MPEG)
     return frame.format.name.startswith("yuvj") or tag == int(ColorRange.JPEG)
 
 
-def to_420(frame: av.VideoFrame, matrix: int, full_range: bool) -> Frame420:
-    """Convert a decoded frame of any pixel format; 8-bit 4:2:0 is copied as it is."""
-    if frame.format.name in ("yuv420p", "yuvj420p"):
-        return _planes(frame)
-    # swscale takes grey for full range whatever it is told: name both ends full to keep values.
-    target = _range(full_range or _is_grey(frame))
-    source = ColorRange.JPEG if _is_rgb(frame) else target
-    return _planes(_reformat(frame, "yuv420p", matrix, source, target))
+def is_rgb(frame: av.VideoFrame) -> bool:
+    """Whether a frame holds RGB, a palette of it included."""
+    return frame.format.is_rgb or frame.format.has_palette
+
+
+def is_grey(frame: av.VideoFrame) -> bool:
+    """Whether a frame has no colour; it may have alpha."""
+    return frame.format.name.startswith(("gray", "mono", "ya8", "ya16", "yaf"))
+
+
+def has_alpha(frame: av.VideoFrame) -> bool:
+    """Whether a frame's pixels may be transparent."""
+    return frame.format.has_palette or any(c.is_alpha for c in frame.format.components)
+
+
+def to_420(
+    frame: av.VideoFrame,
+    matrix: int,
+    full_range: bool,
+    height: int | None = None,
+    width: int | None = None,
+) -> Frame420:
+    """Convert a decoded frame of any pixel format; 8-bit 4:2:0 as wanted is copied as it is.
+
+    Args:
+        frame: its own matrix and range are taken from its tags.
+        matrix, full_range: what the result shall have.
+        height, width: what the result shall have, None for the frame's own.
+    """
+    size = (height or frame.height, width or frame.width)
+    return _planes(_to_yuv(frame, "yuv420p", matrix, full_range, size))
+
+
+def blend_over_black(
+    frame: av.VideoFrame, matrix: int, full_range: bool, height: int, width: int
+) -> tuple[Frame420, bool]:
+    """Convert a frame that has alpha, see `to_420`; what is transparent shows black.
+
+    Returns:
+        The planes, and whether anything was transparent.
+    """
+    mixed = _to_yuv(frame, "yuva420p", matrix, full_range, (height, width))
+    y, u, v, alpha = (_rows(plane, plane.width) for plane in mixed.planes)
+    if alpha.min() == 255:
+        return Frame420(y, u, v), False
+    black = 0 if full_range else 16
+    edges = [np.arange(0, size, 2) for size in alpha.shape]
+    # Chroma is shown through the mean alpha of its 2×2 pixels.
+    padded = np.pad(alpha, [(0, size % 2) for size in alpha.shape], mode="edge")
+    sums = np.add.reduceat(np.add.reduceat(padded, edges[0], 0, np.uint32), edges[1], 1, np.uint32)
+    y, u, v = (
+        np.round(black + (plane.astype(np.float32) - black) * weight).astype(np.uint8)
+        for plane, black, weight in (
+            (y, black, alpha / np.float32(255)),
+            (u, 128, sums / np.float32(4 * 255)),
+            (v, 128, sums / np.float32(4 * 255)),
+        )
+    )
+    return Frame420(y, u, v), True
+
+
+def to_full_rgb(frame: av.VideoFrame, to: str, matrix: int) -> av.VideoFrame:
+    """Convert a frame to an RGB format of full range, at its own size.
+
+    Args:
+        frame: of any format; its range is taken from its tags.
+        to: the format's name.
+        matrix: of the frame, where it is YUV.
+    """
+    full = is_rgb(frame) or is_full_range(frame)
+    return _reformat(frame, to, matrix, _range(full), ColorRange.JPEG)
+
+
+def _to_yuv(
+    frame: av.VideoFrame, to: str, matrix: int, full_range: bool, size: tuple[int, int]
+) -> av.VideoFrame:
+    """Convert a frame to a YUV format of 8 bits, with a given matrix, range and size."""
+    same_size = (frame.height, frame.width) == size
+    if is_rgb(frame):
+        return _reformat(frame, to, matrix, ColorRange.JPEG, _range(full_range), size)
+    if is_grey(frame):
+        # swscale takes grey for full range whatever it is told: name both ends full to keep values.
+        target = _range(full_range or not is_full_range(frame))
+        return _reformat(frame, to, matrix, ColorRange.JPEG, target, size)
+    own = _range(is_full_range(frame))
+    if not _same_matrix(matrix_of(frame), matrix) or own != _range(full_range):
+        # Of several files, or of a stream whose colour changes: by way of RGB, which has neither.
+        between = "gbrap" if to == "yuva420p" else "gbrp"
+        frame = _reformat(frame, between, matrix_of(frame), own, ColorRange.JPEG)
+        return _reformat(frame, to, matrix, ColorRange.JPEG, _range(full_range), size)
+    if same_size and to == "yuv420p" and frame.format.name in ("yuv420p", "yuvj420p"):
+        return frame
+    return _reformat(frame, to, matrix, own, own, size)
 
 
 def rgb_to_420(rgb: NDArray[np.uint8], matrix: int = BT709, full_range: bool = False) -> Frame420:
@@ -123,11 +208,19 @@ def unpack(frame: av.VideoFrame, payload: bytes | None) -> int:
 
 
 def _reformat(
-    frame: av.VideoFrame, to: str, matrix: int, source_range: ColorRange, target_range: ColorRange
+    frame: av.VideoFrame,
+    to: str,
+    matrix: int,
+    source_range: ColorRange,
+    target_range: ColorRange,
+    size: tuple[int, int] | None = None,
 ) -> av.VideoFrame:
     matrix = _MATRICES.get(matrix, BT709)  # a stream may leave it unspecified
+    height, width = size or (frame.height, frame.width)
     return VideoReformatter().reformat(
         frame,
+        width=width,
+        height=height,
         format=to,
         src_colorspace=matrix,
         dst_colorspace=matrix,
@@ -138,12 +231,9 @@ def _reformat(
     )
 
 
-def _is_rgb(frame: av.VideoFrame) -> bool:
-    return frame.format.is_rgb or frame.format.has_palette
-
-
-def _is_grey(frame: av.VideoFrame) -> bool:
-    return frame.format.name.startswith(("gray", "mono", "ya8", "ya16"))
+def _same_matrix(one: int, other: int) -> bool:
+    """Whether two codes mean the same equations: BT.601 has two."""
+    return one == other or {one, other} <= {BT470BG, SMPTE170M}
 
 
 def _range(full: bool) -> ColorRange:
@@ -151,7 +241,7 @@ def _range(full: bool) -> ColorRange:
 
 
 def _planes(frame: av.VideoFrame) -> Frame420:
-    y, u, v = (_rows(plane, plane.width) for plane in frame.planes)
+    y, u, v = (_rows(plane, plane.width) for plane in frame.planes[:3])
     return Frame420(y, u, v)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -11,18 +10,13 @@ from itertools import chain
 from types import TracebackType
 from typing import BinaryIO, Self
 
-import av
-import numpy as np
-from av.video.reformatter import ColorRange
-
 from dsaecodec.errors import InputVideoError
-from dsaecodec.video import y4m
+from dsaecodec.video.conversion import Converter, counted
+from dsaecodec.video.decoding import Picture
 from dsaecodec.video.frame import Frame420, VideoInfo
-from dsaecodec.video.matroska import missing_bytes
-from dsaecodec.video.pixels import is_full_range, matrix_of, to_420, unpack
-
-_NOT_VIDEO_HINT = "give a video that ffmpeg can read (mp4, mkv, webm, y4m …)"
-_PIPE_HINT = "pipe y4m: ffmpeg -i IN -f yuv4mpegpipe - | dsaecodec encode - -o OUT.dsz"
+from dsaecodec.video.interlace import Deinterlacer
+from dsaecodec.video.source import Source, open_source
+from dsaecodec.video.timing import InputClock, limited
 
 
 class VideoReader:
@@ -30,12 +24,50 @@ class VideoReader:
 
     Attributes:
         info: size, rate and colour.
+        start: time of the first frame on the container's clock, seconds.
     """
 
-    def __init__(self, info: VideoInfo, frames: Iterator[Frame420], resources: ExitStack) -> None:
-        self.info = info
-        self._frames = frames
-        self._resources = resources
+    def __init__(
+        self, source: Source, first: Picture, pictures: Iterator[Picture], fps: Fraction | None
+    ) -> None:
+        self._source = source
+        self._interlace = Deinterlacer(source.parity)
+        self._converter = Converter(first)
+        self._resources = ExitStack()
+        self.start = source.start if first.time is None else first.time
+        self._timed = source.timed and fps is None
+        self._fps = fps
+        rate = source.rate if fps is None else source.rate._replace(fps=limited(fps))
+        aspect = source.sample_aspect
+        self.info = VideoInfo(
+            width=self._converter.width,
+            height=self._converter.height,
+            fps=rate.fps,
+            matrix=self._converter.matrix,
+            full_range=self._converter.full_range,
+            sample_aspect=1 / aspect if first.orientation.transpose else aspect,
+            num_frames=source.num_frames,
+        )
+        self._clock: InputClock[Frame420] = InputClock(rate, self.start)
+        self._frames = self._read(chain([first], pictures))
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not as in the file, sentences for the user; complete when all frames are read."""
+        notes = [*self._source.notes, *self._converter.notes]
+        if self._interlace.found:
+            notes.append("interlaced: deinterlaced")
+        if self._fps is not None and self._source.timed:
+            notes.append(f"its own times are replaced by an even rate of {self._fps} a second")
+        if self._fps is None and not self._source.rated:
+            notes.append(f"states no frame rate: {self.info.fps} a second are assumed")
+        damaged = self._source.num_damaged()
+        if damaged:
+            were = "was" if damaged == 1 else "were"
+            notes.append(
+                f"{counted(damaged, 'damaged frame')} in {self._source.name} {were} skipped"
+            )
+        return notes
 
     def __iter__(self) -> Iterator[Frame420]:
         return self._frames
@@ -55,149 +87,62 @@ class VideoReader:
     ) -> None:
         self.close()
 
+    def keep(self, resources: ExitStack) -> Self:
+        """Release these on closing."""
+        self._resources = resources
+        return self
 
-def open_video(source: str | os.PathLike[str] | BinaryIO) -> VideoReader:
-    """Open a video file, a binary stream, or y4m on standard input ("-").
+    def _read(self, pictures: Iterator[Picture]) -> Iterator[Frame420]:
+        count = 0
+        for frame in self._timed_frames(pictures):
+            yield frame
+            count += 1
+        problem = self._source.problem()
+        if problem:
+            raise InputVideoError(
+                f"{self._source.name}: {problem}",
+                hint=f"use the {counted(count, 'intact frame')} before it: --frames {count}",
+            )
 
-    Pictures that are not 8-bit 4:2:0 are converted; the YUV matrix and range are kept as tagged
-    (BT.709 and limited where untagged, as players assume). Rotation tags are applied.
+    def _timed_frames(self, pictures: Iterator[Picture]) -> Iterator[Frame420]:
+        for picture in self._interlace.run(pictures):
+            frame = self._converter.convert(picture)
+            if not self._timed:
+                yield frame
+                continue
+            for ready, ticks in self._clock.push(frame, picture.time):
+                yield ready._replace(ticks=ticks)
+        for ready, ticks in self._clock.finish():
+            yield ready._replace(ticks=ticks)
+
+
+def open_video(
+    source: str | os.PathLike[str] | BinaryIO, *, fps: Fraction | None = None
+) -> VideoReader:
+    """Open a video file, a folder or pattern of images, a binary stream, or y4m on stdin ("-").
+
+    Pictures come as 8-bit 4:2:0, upright, progressive, all of the first one's size; the matrix and
+    range are kept as tagged (BT.709 and limited where untagged, as players assume), HDR becomes
+    SDR, transparent parts are over black. `VideoReader.notes` says what was changed.
+
+    Frames have `ticks` where the source has timestamps: strictly increasing from 0, and those of
+    an even rate where it runs at one. Damaged frames are skipped and leave a gap in the times.
 
     Args:
-        source: path, "-", or binary file object. What cannot seek must be y4m.
+        source: path of a file or folder; a pattern such as "frame_%04d.png"; "-"; or a binary
+            file object. What cannot seek must be y4m.
+        fps: rate of images and raw streams, which have none (25 otherwise). The timestamps of
+            any other file are replaced by this even rate.
 
     Raises:
         InputVideoError: it is missing, not a video, has no video stream or no frame. While
-            iterating: it is truncated or cannot be decoded.
+            iterating, after the last intact frame: it is truncated.
     """
     with ExitStack() as resources:
-        stream, name = _open_stream(source, resources)
-        seekable = stream.seekable()
-        if stream.read(len(y4m.MAGIC)) == y4m.MAGIC:
-            info, frames = _open_y4m(stream, name)
-        elif seekable:
-            stream.seek(0)
-            info, frames = _open_container(stream, name, resources)
-        else:
-            raise InputVideoError(f"{name}: not y4m, and a pipe must be", hint=_PIPE_HINT)
-        return VideoReader(info, frames, resources.pop_all())
-
-
-def _open_stream(
-    source: str | os.PathLike[str] | BinaryIO, resources: ExitStack
-) -> tuple[BinaryIO, str]:
-    """Return a stream to read from and its name for messages."""
-    if not isinstance(source, (str, os.PathLike)):
-        return source, str(getattr(source, "name", "input"))
-    if source == "-":
-        if sys.stdin.isatty():
-            raise InputVideoError("standard input is a terminal, not a video", hint=_PIPE_HINT)
-        return sys.stdin.buffer, "standard input"
-    name = os.fspath(source)
-    try:
-        return resources.enter_context(open(name, "rb")), name
-    except FileNotFoundError:
-        raise InputVideoError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise InputVideoError(f"{name}: is a directory, expected a video file") from None
-    except OSError as error:
-        raise InputVideoError(f"{name}: cannot be read: {error.strerror}") from None
-
-
-def _open_y4m(stream: BinaryIO, name: str) -> tuple[VideoInfo, Iterator[Frame420]]:
-    header = y4m.read_header(stream, name)
-    template = av.VideoFrame(header.width, header.height, header.pixel_format)
-    template.color_range = ColorRange.JPEG if header.full_range else ColorRange.MPEG
-    payload_bytes = unpack(template, None)
-    info = VideoInfo(
-        width=header.width,
-        height=header.height,
-        fps=header.fps,
-        matrix=matrix_of(template),
-        full_range=is_full_range(template),
-        num_frames=y4m.count_frames(stream, payload_bytes),
-    )
-
-    def frames() -> Iterator[Frame420]:
-        for payload in y4m.iter_payloads(stream, payload_bytes, name):
-            unpack(template, payload)
-            yield to_420(template, info.matrix, info.full_range)
-
-    return info, frames()
-
-
-def _open_container(
-    stream: BinaryIO, name: str, resources: ExitStack
-) -> tuple[VideoInfo, Iterator[Frame420]]:
-    missing = missing_bytes(stream)
-    if missing:
-        raise InputVideoError(f"{name}: truncated: the last {missing} bytes are missing")
-    try:
-        container = resources.enter_context(av.open(stream, "r"))
-    except (av.FFmpegError, ValueError, OSError):
-        raise InputVideoError(
-            f"{name}: not a video, or cut short before its index", hint=_NOT_VIDEO_HINT
-        ) from None
-    video = container.streams.best("video")
-    if not isinstance(video, av.VideoStream):
-        raise InputVideoError(f"{name}: has no video stream", hint=_NOT_VIDEO_HINT)
-    video.thread_type = "AUTO"
-    decoded = _iter_decoded(container, video, name)
-    first = next(decoded, None)
-    if first is None:
-        raise InputVideoError(f"{name}: has no frame that can be decoded", hint=_NOT_VIDEO_HINT)
-    info = _describe(container, video, first)
-    return info, _iter_converted(chain([first], decoded), info, name)
-
-
-def _describe(
-    container: av.container.InputContainer, video: av.VideoStream, first: av.VideoFrame
-) -> VideoInfo:
-    turned = first.rotation % 180 == 90
-    fps = Fraction(video.average_rate or video.guessed_rate or 25)
-    duration = container.duration  # microseconds
-    return VideoInfo(
-        width=first.height if turned else first.width,
-        height=first.width if turned else first.height,
-        fps=fps,
-        matrix=matrix_of(first),
-        full_range=is_full_range(first),
-        num_frames=video.frames or (round(duration * fps / 10**6) if duration else None),
-    )
-
-
-def _iter_decoded(
-    container: av.container.InputContainer, video: av.VideoStream, name: str
-) -> Iterator[av.VideoFrame]:
-    count, cut_short = 0, False
-    try:
-        for packet in container.demux(video):
-            if packet.size:
-                cut_short = packet.is_corrupt  # of the last packet: the file ends inside it
-            for frame in packet.decode():
-                yield frame
-                count += 1
-    except av.FFmpegError:
-        raise InputVideoError(
-            f"{name}: truncated or damaged: frame {count} cannot be decoded",
-            hint="encode the intact part with --frames" if count else _NOT_VIDEO_HINT,
-        ) from None
-    if cut_short:
-        raise InputVideoError(f"{name}: truncated: the last frame is incomplete")
-
-
-def _iter_converted(
-    decoded: Iterator[av.VideoFrame], info: VideoInfo, name: str
-) -> Iterator[Frame420]:
-    for index, frame in enumerate(decoded):
-        planes = to_420(frame, info.matrix, info.full_range)
-        quarters = frame.rotation // 90
-        if quarters:
-            y, u, v = (np.ascontiguousarray(np.rot90(p, quarters)) for p in planes.planes)
-            planes = Frame420(y, u, v)
-        if planes.y.shape != (info.height, info.width):
-            height, width = planes.y.shape
-            raise InputVideoError(
-                f"{name}: frame {index} is {width}x{height}, expected {info.width}x{info.height}",
-                hint="the size changes inside the file: convert it with ffmpeg -vf scale",
-            )
-        yield planes
+        opened = open_source(source, resources)
+        pictures = iter(opened.pictures)
+        first = next(pictures, None)
+        if first is None:
+            problem = opened.problem() or "has no frame that can be decoded"
+            raise InputVideoError(f"{opened.name}: {problem}", hint=opened.hint)
+        return VideoReader(opened, first, pictures, fps).keep(resources.pop_all())

@@ -57,11 +57,16 @@ def open_sound(
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all
-        sound: CopiedSound | _OpusSound = (
-            CopiedSound(container, stream, start, name)
-            if kbps is None
-            else _OpusSound(container, stream, start, kbps, notes)
-        )
+        sound: CopiedSound | _OpusSound
+        try:
+            if kbps is None:
+                sound = CopiedSound(container, stream, start, name)
+            else:
+                sound = _OpusSound(container, stream, start, kbps, notes)
+        except (av.FFmpegError, ValueError) as error:
+            raise InputVideoError(
+                f"{name}: its sound makes no sense: {error}", hint="leave it out: --audio none"
+            ) from None
         return SoundReader(sound, notes, resources.pop_all())
 
 

@@ -13,6 +13,8 @@ from dsaecodec.errors import UsageError
 from dsaecodec.video.sound_stream import CODECS, sample_bits
 from dsaecodec.video.sound_timeline import JITTER
 
+# Samples that packets are multiples of where they vary.
+_STEPS = {"aac": 1024, "ac3": 1536, "dts": 512, "eac3": 256, "mp3": 576, "opus": 120, "vorbis": 64}
 _NO_RUN_UP = ("pcm_", "flac", "alac")
 _RUN_UP = Fraction(80, 1000)  # seconds a decoder may need before what it shall play; Opus's number
 
@@ -54,7 +56,7 @@ class CopiedSound:
         self.num_damaged = 0
         self._stream, self._start = stream, start
         self._rate, self._channels = context.sample_rate, context.layout.nb_channels
-        self._bits = sample_bits(codec)
+        self._bits, self._frame_size = sample_bits(codec), _frame_size(codec, context)
         self._keep = Fraction(0) if codec.startswith(_NO_RUN_UP) else _RUN_UP
         packets: Iterator[av.Packet] = container.demux(stream)
         setup = context.extradata or b""
@@ -77,10 +79,7 @@ class CopiedSound:
             start = self._place(packet, held)
             if held is not None:
                 yield from self._cut(held, start)
-            duration = round((packet.duration or 0) * packet.time_base * self._rate)
-            if self._bits:
-                duration = packet.size * 8 // (self._bits * self._channels)
-            held = SoundPacket(start, duration, bytes(packet))
+            held = SoundPacket(start, self._duration(packet), bytes(packet))
         if held is not None:
             yield from self._cut(held, held.start + max(held.duration, 1))
 
@@ -106,6 +105,19 @@ class CopiedSound:
         steady = before is not None and before.duration
         return expected if steady and abs(found - expected) <= JITTER * self._rate else found
 
+    def _duration(self, packet: av.Packet) -> int:
+        """Samples of a packet, 0 if unknown; many containers round it to milliseconds."""
+        if self._bits:
+            return packet.size * 8 // (self._bits * self._channels)
+        unit = packet.time_base * self._rate
+        rounded = (packet.duration or 0) * unit or Fraction(self._frame_size)
+        for step in (self._frame_size, _STEPS.get(self.track.codec, 0)):
+            if step and rounded:
+                steps = max(1, round(rounded / step))
+                if abs(steps * step - rounded) <= unit:
+                    return steps * step
+        return round(rounded)
+
     def _cut(self, packet: SoundPacket, following: int) -> Iterator[SoundPacket]:
         """Give a packet if it is heard; of PCM, the samples from the first frame on."""
         start, duration, data = packet
@@ -117,3 +129,13 @@ class CopiedSound:
             data = data[-start * self._bits * self._channels // 8 :]
             start, duration = 0, duration + start
         yield SoundPacket(start, duration, data)
+
+
+def _frame_size(codec: str, context: av.AudioCodecContext) -> int:
+    """Samples of every packet but the last, 0 if they vary."""
+    setup = context.extradata or b""
+    if codec == "flac":  # STREAMINFO begins with the least and the most
+        return int.from_bytes(setup[2:4], "big") if setup[:2] == setup[2:4] else 0
+    if codec == "alac":  # behind the atom's header
+        return int.from_bytes(setup[12:16], "big")
+    return context.frame_size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -86,15 +86,16 @@ class SoundMuxer:
         notes.append(f"{suffix} cannot hold sound in {track.codec}: it is coded anew as {name}")
         return cls(track, template, coder, notes)
 
-    def add_to(self, container: av.container.OutputContainer, first: int | None) -> None:
+    def add_to(self, container: av.container.OutputContainer, early: Sequence[SoundPacket]) -> None:
         """Add a stream to a container that is not begun yet.
 
         Args:
             container: where to.
-            first: sample that the first packet starts at, None if it comes later.
+            early: the packets that are there already: the first tells how much precedes the
+                picture. They are given to `packets` all the same.
         """
-        first = None if self._recoder else first
-        track, padding = _with_delay(self._muxed, first)
+        first = next((packet.start for packet in early if self._is_sane(packet)), None)
+        track, padding = _with_delay(self._muxed, None if self._recoder else first)
         self._stream = container.add_stream_from_template(open_template(track, padding))
         name_layout(self._stream)
 

@@ -13,6 +13,7 @@ import struct
 import av
 
 from bitstream.sound import SoundTrack
+from dsaecodec.video.ebml import pack, pack_number
 
 # FFmpeg's name of a codec → Matroska's. These are the codecs that sound is kept in as it is.
 _NAMES = {
@@ -41,6 +42,7 @@ CODECS = tuple(_NAMES)
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _FLAC_HEADER = b"fLaC\x80\x00\x00\x22"  # and 34 bytes of STREAMINFO, which alone FFmpeg keeps
 _ALAC_ATOM_BYTES = 12  # length, "alac", version: FFmpeg keeps the atom of MP4 whole
+_OPUS_HEADER_BYTES = 19
 _SETUP_BYTES = {"flac": 34, "alac": 36}
 
 
@@ -59,9 +61,10 @@ def open_template(track: SoundTrack, padding: int = 0) -> av.AudioStream:
     Raises:
         ValueError: the codec is none of `CODECS`, or its setup data make no sense.
     """
-    expected = _SETUP_BYTES.get(track.codec, len(track.extradata))
-    if track.codec not in _NAMES or len(track.extradata) != expected:
-        raise ValueError(f"sound codec {track.codec} with {len(track.extradata)} bytes of setup")
+    if track.codec not in _NAMES:
+        raise ValueError(f"sound codec {track.codec} is not known")
+    if not _is_setup(track.codec, track.extradata):
+        raise ValueError(f"sound codec {track.codec}: its setup data make no sense")
     try:
         container = av.open(io.BytesIO(_header(track, padding)), "r", format="matroska")
         stream = container.streams.audio[0]
@@ -82,38 +85,35 @@ def name_layout(stream: av.AudioStream) -> None:
         context.layout = _LAYOUTS[layout.nb_channels]
 
 
+def _is_setup(codec: str, extradata: bytes) -> bool:
+    """Whether setup data can be a codec's: what is built upon below; FFmpeg checks the rest."""
+    if codec == "opus":
+        return extradata.startswith(b"OpusHead") and len(extradata) >= _OPUS_HEADER_BYTES
+    return len(extradata) == _SETUP_BYTES.get(codec, len(extradata))
+
+
 def _header(track: SoundTrack, padding: int) -> bytes:
     setup = track.extradata
     if track.codec == "flac":
         setup = _FLAC_HEADER + setup
     elif track.codec == "alac":
         setup = setup[_ALAC_ATOM_BYTES:]
-    audio = _element(0xB5, struct.pack(">d", track.sample_rate)) + _number(0x9F, track.channels)
+    audio = pack(0xB5, struct.pack(">d", track.sample_rate)) + pack_number(0x9F, track.channels)
     if sample_bits(track.codec):
-        audio += _number(0x6264, sample_bits(track.codec))
+        audio += pack_number(0x6264, sample_bits(track.codec))
     entry = [
-        _number(0xD7, 1),  # track number
-        _number(0x73C5, 1),  # its UID
-        _number(0x83, 2),  # type: audio
-        _element(0x86, _NAMES[track.codec].encode()),
-        _element(0x63A2, setup) if setup else b"",  # CodecPrivate
-        _number(0x56AA, round(padding * 10**9 / track.sample_rate)),  # CodecDelay
-        _element(0xE1, audio),
+        pack_number(0xD7, 1),  # track number
+        pack_number(0x73C5, 1),  # its UID
+        pack_number(0x83, 2),  # type: audio
+        pack(0x86, _NAMES[track.codec].encode()),
+        pack(0x63A2, setup) if setup else b"",  # CodecPrivate
+        pack_number(0x56AA, round(padding * 10**9 / track.sample_rate)),  # CodecDelay
+        pack(0xE1, audio),
     ]
-    ebml = _number(0x4287, 4) + _element(0x4282, b"matroska") + _number(0x4285, 2)
+    ebml = pack_number(0x4287, 4) + pack(0x4282, b"matroska") + pack_number(0x4285, 2)
     segment = (
-        _element(0x1549A966, _number(0x2AD7B1, 10**6))  # Info: timestamps in ns
-        + _element(0x1654AE6B, _element(0xAE, b"".join(entry)))  # Tracks
-        + _element(0x1F43B675, _number(0xE7, 0))  # an empty Cluster, where reading may stop
+        pack(0x1549A966, pack_number(0x2AD7B1, 10**6))  # Info: timestamps in ns
+        + pack(0x1654AE6B, pack(0xAE, b"".join(entry)))  # Tracks
+        + pack(0x1F43B675, pack_number(0xE7, 0))  # an empty Cluster, where reading may stop
     )
-    return _element(0x1A45DFA3, ebml) + _element(0x18538067, segment)
-
-
-def _number(identifier: int, value: int) -> bytes:
-    return _element(identifier, value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big"))
-
-
-def _element(identifier: int, body: bytes) -> bytes:
-    """Pack an EBML element; its length is written in eight bytes, which is always legal."""
-    name = identifier.to_bytes((identifier.bit_length() + 7) // 8, "big")
-    return name + (1 << 56 | len(body)).to_bytes(8, "big") + body
+    return pack(0x1A45DFA3, ebml) + pack(0x18538067, segment)

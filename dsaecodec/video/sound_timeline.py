@@ -59,10 +59,10 @@ class Timeline:
         yield from self._adapt(frame)
         place = self._place(time, _EXACT if exact else JITTER)
         assert self._next is not None
-        yield from self._silence(place - self._next)
+        yield from self._silence(place)
         for samples in _arrays(self._mixer.resample(frame)):
             # What overlaps with what has been given, and what lies before the picture.
-            cut = min(max(self._next - place, 0), samples.shape[1])
+            cut = min(max(self._next - place, -place, 0), samples.shape[1])
             yield from self._convert(samples[:, cut:], place + cut)
             place += samples.shape[1]
         self._next = max(self._next, place)
@@ -90,9 +90,8 @@ class Timeline:
     def _place(self, time: Fraction | None, tolerance: Fraction) -> int:
         """Sample at the source's rate where a frame begins."""
         if self._next is None:
-            place = round((time or 0) * self._rate)
-            self._next = max(place, 0)
-            return place
+            self._next = round((time or 0) * self._rate)
+            return self._next
         if time is None:
             return self._next
         gap = time + self._shift - Fraction(self._next, self._rate)
@@ -101,13 +100,13 @@ class Timeline:
             return self._next
         return self._next if abs(gap) <= tolerance else self._next + round(gap * self._rate)
 
-    def _silence(self, num_samples: int) -> Iterator[Samples]:
-        while num_samples > 0:
-            assert self._next is not None
-            block = min(num_samples, self._rate)
-            yield from self._convert(np.zeros((self._channels, block), np.float32), self._next)
-            self._next += block
-            num_samples -= block
+    def _silence(self, end: int) -> Iterator[Samples]:
+        """Fill up to a sample at the source's rate, a second at a time."""
+        assert self._next is not None
+        for at in range(max(self._next, 0), end, self._rate):
+            block = min(end - at, self._rate)
+            yield from self._convert(np.zeros((self._channels, block), np.float32), at)
+        self._next = max(self._next, end)
 
     def _convert(self, samples: Samples, place: int) -> Iterator[Samples]:
         if not samples.shape[1]:

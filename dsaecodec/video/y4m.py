@@ -27,18 +27,33 @@ _FORMATS = {
     "422": "yuv422p",
     "444": "yuv444p",
     "mono": "gray",
-} | {f"{c}p{bits}": f"yuv{c}p{bits}le" for c in (420, 422, 444) for bits in (9, 10, 12, 14, 16)}
+}
+_FORMATS |= {
+    f"{c}p{bits}": f"yuv{c}p{bits}le" for c in (420, 422, 444) for bits in (9, 10, 12, 14, 16)
+}
+_FORMATS |= {f"mono{bits}": f"gray{bits}le" for bits in (9, 10, 12, 14, 16)}
 
 
 @dataclass(frozen=True)
 class Y4mHeader:
-    """The stream's first line; `pixel_format` is FFmpeg's name."""
+    """The stream's first line.
+
+    Attributes:
+        width, height: pixels.
+        fps: frames per second.
+        pixel_format: FFmpeg's name.
+        full_range: whether luma spans 0…255.
+        sample_aspect: width of a pixel over its height; None if not stated.
+        parity: "tff" or "bff" where each frame is interlaced so, "auto" otherwise.
+    """
 
     width: int
     height: int
     fps: Fraction
     pixel_format: str
     full_range: bool
+    sample_aspect: Fraction | None = None
+    parity: str = "auto"
 
 
 def read_header(stream: BinaryIO, name: str) -> Y4mHeader:
@@ -52,13 +67,14 @@ def read_header(stream: BinaryIO, name: str) -> Y4mHeader:
         InputVideoError: a field is missing or senseless.
     """
     fields = _read_line(stream, name).decode("latin-1").split()
-    values = {field[0]: field[1:] for field in fields if field[0] in "WHFC"}
+    values = {field[0]: field[1:] for field in fields if field[0] in "WHFCAI"}
     chroma = values.get("C", "420")
     try:
         width, height = int(values["W"]), int(values["H"])
         rate, base = (int(part) for part in values.get("F", "0:0").split(":"))
+        wide, high = (int(part) for part in values.get("A", "0:0").split(":"))
     except (KeyError, ValueError):
-        raise InputVideoError(f"{name}: y4m header without a valid W, H or F field") from None
+        raise InputVideoError(f"{name}: y4m header without a valid W, H, F or A field") from None
     if not (0 < width <= _SIZE_LIMIT and 0 < height <= _SIZE_LIMIT):
         raise InputVideoError(f"{name}: picture of {width}x{height}, expected 1…{_SIZE_LIMIT}")
     if chroma not in _FORMATS:
@@ -72,6 +88,8 @@ def read_header(stream: BinaryIO, name: str) -> Y4mHeader:
         fps=Fraction(rate, base) if rate > 0 and base > 0 else Fraction(25),
         pixel_format=_FORMATS[chroma],
         full_range="XCOLORRANGE=FULL" in fields,
+        sample_aspect=Fraction(wide, high) if wide > 0 and high > 0 else None,
+        parity={"t": "tff", "b": "bff"}.get(values.get("I", ""), "auto"),
     )
 
 

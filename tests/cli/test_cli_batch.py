@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dsaecodec.cli import main
+from dsaecodec.commands.targets import default_target
 from tests.cli.conftest import ROOT, program
 from tests.cli.fake_codec import Engine
 
@@ -34,6 +35,17 @@ def test_outputs_beside_the_inputs_or_in_a_folder(
     assert main(["encode", *clips, "-o", f"{made}/"]) == 0
     assert names(made) == ["a.dsz", "b.dsz"]
     assert main(["encode", clips[0], "-o", str(made), "-y"]) == 0
+
+
+def test_images_give_their_folders_name(tmp_path: Path) -> None:
+    folder = tmp_path / "frames.1"
+    folder.mkdir()
+    expected = str(tmp_path / "frames.1.dsz")
+    assert default_target(str(folder), ".dsz") == expected
+    assert default_target(f"{folder}/", ".dsz") == expected
+    assert default_target(f"{folder}/%05d.png", ".dsz") == expected
+    assert default_target(f"{folder}/clip.mp4", ".dsz") == str(folder / "clip.dsz")
+    assert default_target("a/clip.mp4", ".dsz", "b") == "b/clip.dsz"
 
 
 def test_a_folder_is_made_only_where_the_name_says_so(
