@@ -94,7 +94,7 @@ def test_mp4_is_close_and_says_when_it_is_not_420(tmp_path: Path, height: int, w
     with VideoWriter(tmp_path / "clip.mp4", describe(height, width)) as writer:
         for frame in frames:
             writer.write(frame)
-    assert (writer.note is not None) == bool(height % 2 or width % 2)
+    assert bool(writer.notes) == bool(height % 2 or width % 2)
     with open_video(tmp_path / "clip.mp4") as video:
         read = list(video)
     assert video.info.num_frames == len(read) == len(frames)

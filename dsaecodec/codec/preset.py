@@ -25,7 +25,7 @@ class Preset:
 PRESETS = {
     "fast": Preset(gop=16, halves=False, rounds=0),
     "medium": Preset(gop=32, halves=True, rounds=0),
-    "slow": Preset(gop=32, halves=True, rounds=4),
+    "slow": Preset(gop=32, halves=True, rounds=6),
 }
 
 

@@ -123,11 +123,9 @@ class _Trial:
         encoder, found, device = self.encoder, self.found, self.encoder.loaded.device
         model, quality, lmbda = encoder.model, encoder.quality, lagrangian(encoder.quality)
         f = self.f.to(device).requires_grad_()
-        planes = model.synthesize_content(f * model.f_steps(quality), quality)
-        anchor = floats(found.frames, slice(found.plan.anchor, found.plan.anchor + 1))
-        leaning = _leaning(len(z)) * _squared_error(anchor, planes.picture) / lmbda
-        self.judged += float(leaning.detach())
-        leaf = _map(planes, lambda x: x.detach().requires_grad_())
+        with torch.no_grad():  # made again below: its graph is large
+            planes = model.synthesize_content(f * model.f_steps(quality), quality)
+        leaf = _map(planes, lambda x: x.requires_grad_())
         with torch.no_grad():
             refs = found.previous is not None
             said = iter_dynamics_parameters(
@@ -154,11 +152,13 @@ class _Trial:
             (distortion / lmbda + bits).backward()
             assert motion.grad is not None
             self.gradient_motion[part] = motion.grad.cpu()
-        pairs = [
-            (x, y.grad)
-            for x, y in zip(_tensors(planes), _tensors(leaf), strict=True)
-            if y.grad is not None
-        ]
+        grads = [x.grad for x in _tensors(leaf)]
+        del leaf
+        planes = model.synthesize_content(f * model.f_steps(quality), quality)
+        anchor = floats(found.frames, slice(found.plan.anchor, found.plan.anchor + 1))
+        leaning = _leaning(len(z)) * _squared_error(anchor, planes.picture) / lmbda
+        self.judged += float(leaning.detach())
+        pairs = [(x, g) for x, g in zip(_tensors(planes), grads, strict=True) if g is not None]
         torch.autograd.backward([leaning, *(x for x, _ in pairs)], [None, *(g for _, g in pairs)])
         assert f.grad is not None
         self.gradient_f = f.grad.cpu()

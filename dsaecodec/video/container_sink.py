@@ -77,9 +77,13 @@ class ContainerSink:
     """
 
     def __init__(
-        self, path: Path, info: VideoInfo, coding: Coding, sound: SoundMuxer | None,
+        self,
+        path: Path,
+        info: VideoInfo,
+        coding: Coding,
+        sound: SoundMuxer | None,
         notes: list[str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._path, self._info, self._coding, self._sound = path, info, coding, sound
         self._format, self._notes = "yuv420p", notes
         if not coding.any_size and (info.width % 2 or info.height % 2):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import av
 
 from dsaecodec.video import hdr
+from dsaecodec.video.alpha import blend_over_black, has_alpha
 from dsaecodec.video.decoding import Picture
 from dsaecodec.video.frame import BT709, BT2020, Frame420
 from dsaecodec.video.pixels import (
-    blend_over_black,
-    has_alpha,
     is_full_range,
     is_grey,
     is_rgb,

@@ -22,6 +22,9 @@ _UNENDING = {"mpegts", "mpeg", "h264", "hevc", "mpegvideo", "m4v", "obu", "mjpeg
 # Without times of display: FFmpeg numbers the packets, whatever the order of the pictures is.
 _NUMBERED = {"avi"}
 
+# A packet is a picture, so a picture that does not come out is lost; some decoders say nothing.
+_ONE_TO_ONE = {"h264", "hevc", "vp9", "libdav1d", "mpeg4", "prores", "ffv1", "png", "mjpeg"}
+
 
 class Picture(NamedTuple):
     """A decoded frame and what its container says about it.
@@ -51,7 +54,8 @@ class StreamDecoder:
     Attributes:
         sample: the first packets.
         complete: whether these are all.
-        num_damaged: packets and frames skipped so far.
+        num_damaged: packets and frames skipped so far; what decoders drop without a word is added
+            at the end.
     """
 
     def __init__(
@@ -71,6 +75,8 @@ class StreamDecoder:
             deque() if container.format.name in _NUMBERED else None
         )
         self.num_damaged = 0
+        self._interlaced = False  # a packet may then be half a picture
+        self._num_packets = self._num_frames = 0
         self.sample: list[av.Packet] = []
         self._packets = self._read()
         size = 0
@@ -90,6 +96,8 @@ class StreamDecoder:
         for packet in self._packets:
             yield from self._decode(packet)
         yield from self._decode(None)
+        if self._video.codec_context.name in _ONE_TO_ONE and not self._interlaced:
+            self.num_damaged = max(self.num_damaged, self._num_packets - self._num_frames)
 
     def missing(self) -> str | None:
         """After the last picture: what the file lacks at its end, in words; None if nothing."""
@@ -125,10 +133,12 @@ class StreamDecoder:
                 return
 
     def _decode(self, packet: av.Packet | None) -> Iterator[Picture]:
+        if packet is not None:
+            self._num_packets += not packet.is_discard
         if packet is not None and not self._unending:
+            self.num_damaged += self._cut_short  # and the file goes on
             self._cut_short = packet.is_corrupt
             if self._cut_short:
-                self.num_damaged += 1
                 return
         if self._numbers is not None and packet is not None:
             self._numbers.append(packet.pts)
@@ -143,11 +153,13 @@ class StreamDecoder:
             return
         base = self._video.time_base
         for frame in frames:
+            self._interlaced = self._interlaced or frame.interlaced_frame
             pts = frame.pts
             if self._numbers is not None:
                 pts = self._numbers.popleft() if self._numbers else None
             if frame.is_corrupt:
                 self.num_damaged += 1
                 continue
+            self._num_frames += 1
             time = None if pts is None or not base else pts * base
             yield Picture(frame, time, Orientation.of(frame))

@@ -37,7 +37,10 @@ def open_container(stream: BinaryIO, name: str) -> av.container.InputContainer:
         )
     try:
         container = av.open(
-            stream, "r", io_open=_refuse, container_options={"protocol_whitelist": "none"}
+            _Nameless(stream),
+            "r",
+            io_open=_refuse,
+            container_options={"protocol_whitelist": "none"},
         )
     except (av.FFmpegError, ValueError, OSError) as error:
         raise _unreadable(name, error) from None
@@ -61,9 +64,10 @@ def choose_video(
         if not stream.disposition & Disposition.attached_pic
     ]
     if not videos:
-        found = "only sound" if container.streams.audio else "no video stream"
-        cover = " and a cover picture" if container.streams.video else ""
-        raise InputVideoError(f"{name}: has {found}{cover}, no video", hint=NOT_VIDEO_HINT)
+        cover = ["a cover picture"] if container.streams.video else []
+        rest = " and ".join((["sound"] if container.streams.audio else []) + cover)
+        found = f"has no video stream, only {rest}" if rest else "has no video stream"
+        raise InputVideoError(f"{name}: {found}", hint=NOT_VIDEO_HINT)
     usable = [stream for stream in videos if stream.codec_context is not None]
     if not usable:
         raise InputVideoError(
@@ -80,6 +84,13 @@ def choose_video(
         if other.index != chosen.index:
             other.discard = Discard.all
     return chosen
+
+
+class _Nameless:
+    """A binary stream without its name: the bytes alone shall say what they are."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.read, self.seek, self.tell = stream.read, stream.seek, stream.tell
 
 
 def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:

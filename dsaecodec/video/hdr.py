@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 PQ, HLG = 16, 18  # transfer characteristics, ITU-T H.273 table 3
 NAMES = {PQ: "PQ", HLG: "HLG"}
 
-FORMAT = "gbrp12le"
+FORMAT = "rgb48le"
 """Pixel format that goes in and comes out, full range."""
 
 _SOURCE_PEAK, _TARGET_PEAK = 1000.0, 203.0  # cd/m²
+_WHITE = 65280  # what swscale takes for 1 in 16 bits
 _LEVEL = 7  # of the table as a picture ("Hald"): 49 nodes an axis
 _BT709 = 1  # colour primaries, H.273 table 2
 _TO_BT709 = np.array(
@@ -113,7 +114,7 @@ class ToneMapper:
             width=width, height=height, format=VideoFormat(FORMAT), time_base=clock
         )
         table = graph.add_buffer(
-            width=side, height=side, format=VideoFormat("rgb48le"), time_base=clock
+            width=side, height=side, format=VideoFormat(FORMAT), time_base=clock
         )
         mapper = graph.add("haldclut", "clut=first:interp=tetrahedral")
         source.link_to(mapper, 0, 0)
@@ -136,12 +137,12 @@ class ToneMapper:
 
 def _table(transfer: int, primaries: int) -> av.VideoFrame:
     """The table as a picture: red runs fastest, then green, then blue."""
-    axis = np.linspace(0, 1, _LEVEL**2)
+    axis = np.minimum(np.linspace(0, 65535 / _WHITE, _LEVEL**2), 1)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
     colours = to_sdr(np.stack([red, green, blue], axis=-1), transfer, primaries)
     side = _LEVEL**3
     frame = av.VideoFrame.from_ndarray(
-        np.round(colours * 65535).astype(np.uint16).reshape(side, side, 3), format="rgb48le"
+        np.round(colours * _WHITE).astype(np.uint16).reshape(side, side, 3), format=FORMAT
     )
     frame.pts, frame.time_base = 0, Fraction(1, 25)
     return frame

@@ -16,8 +16,8 @@ from dsaecodec.video.demuxing import open_container
 from dsaecodec.video.orientation import Orientation
 
 _SUFFIXES = frozenset(
-    ".png .jpg .jpeg .jpe .jfif .webp .bmp .tif .tiff .ppm .pgm .pbm .pnm .pam .tga .dpx .exr .jp2 "
-    ".j2k .jxl .avif .gif .qoi .sgi .rgb .pcx .ras .xbm .hdr .pfm .phm".split()
+    ".png .jpg .jpeg .jpe .jfif .webp .bmp .tif .tiff .ppm .pgm .pbm .pnm .pam .dpx .exr .jp2 "
+    ".j2k .jxl .dds .avif .gif .qoi .sgi .rgb .pcx .ras .xbm .hdr .pfm .phm".split()
 )
 _PATTERN = re.compile(r"([^%]*)%(?:0([1-9]))?d([^%]*)")
 _HINT = "give a folder of png, jpg, webp, bmp or tif files, or a pattern such as frame_%04d.png"

@@ -57,11 +57,6 @@ def is_grey(frame: av.VideoFrame) -> bool:
     return frame.format.name.startswith(("gray", "mono", "ya8", "ya16", "yaf"))
 
 
-def has_alpha(frame: av.VideoFrame) -> bool:
-    """Whether a frame's pixels may be transparent."""
-    return frame.format.has_palette or any(c.is_alpha for c in frame.format.components)
-
-
 def to_420(
     frame: av.VideoFrame,
     matrix: int,
@@ -77,35 +72,7 @@ def to_420(
         height, width: what the result shall have, None for the frame's own.
     """
     size = (height or frame.height, width or frame.width)
-    return _planes(_to_yuv(frame, "yuv420p", matrix, full_range, size))
-
-
-def blend_over_black(
-    frame: av.VideoFrame, matrix: int, full_range: bool, height: int, width: int
-) -> tuple[Frame420, bool]:
-    """Convert a frame that has alpha, see `to_420`; what is transparent shows black.
-
-    Returns:
-        The planes, and whether anything was transparent.
-    """
-    mixed = _to_yuv(frame, "yuva420p", matrix, full_range, (height, width))
-    y, u, v, alpha = (_rows(plane, plane.width) for plane in mixed.planes)
-    if alpha.min() == 255:
-        return Frame420(y, u, v), False
-    black = 0 if full_range else 16
-    edges = [np.arange(0, size, 2) for size in alpha.shape]
-    # Chroma is shown through the mean alpha of its 2×2 pixels.
-    padded = np.pad(alpha, [(0, size % 2) for size in alpha.shape], mode="edge")
-    sums = np.add.reduceat(np.add.reduceat(padded, edges[0], 0, np.uint32), edges[1], 1, np.uint32)
-    y, u, v = (
-        np.round(black + (plane.astype(np.float32) - black) * weight).astype(np.uint8)
-        for plane, black, weight in (
-            (y, black, alpha / np.float32(255)),
-            (u, 128, sums / np.float32(4 * 255)),
-            (v, 128, sums / np.float32(4 * 255)),
-        )
-    )
-    return Frame420(y, u, v), True
+    return _planes(to_yuv(frame, "yuv420p", matrix, full_range, size))
 
 
 def to_full_rgb(frame: av.VideoFrame, to: str, matrix: int) -> av.VideoFrame:
@@ -120,10 +87,17 @@ def to_full_rgb(frame: av.VideoFrame, to: str, matrix: int) -> av.VideoFrame:
     return _reformat(frame, to, matrix, _range(full), ColorRange.JPEG)
 
 
-def _to_yuv(
+def to_yuv(
     frame: av.VideoFrame, to: str, matrix: int, full_range: bool, size: tuple[int, int]
 ) -> av.VideoFrame:
-    """Convert a frame to a YUV format of 8 bits, with a given matrix, range and size."""
+    """Convert a frame to a YUV format of 8 bits.
+
+    Args:
+        frame: of any format.
+        to: "yuv420p", or "yuva420p" to keep alpha.
+        matrix, full_range: what the result shall have.
+        size: height and width that it shall have.
+    """
     same_size = (frame.height, frame.width) == size
     if is_rgb(frame):
         return _reformat(frame, to, matrix, ColorRange.JPEG, _range(full_range), size)
@@ -166,7 +140,7 @@ def frame_to_rgb(
     source = pack(frame, "yuv420p")
     result = _reformat(source, "rgb24", matrix, _range(full_range), ColorRange.JPEG)
     height, width = frame.y.shape
-    return _rows(result.planes[0], 3 * width).reshape(height, width, 3)
+    return rows(result.planes[0], 3 * width).reshape(height, width, 3)
 
 
 def pack(frame: Frame420, pixel_format: str) -> av.VideoFrame:
@@ -201,8 +175,8 @@ def unpack(frame: av.VideoFrame, payload: bytes | None) -> int:
         row_bytes = plane.width * (2 if frame.format.name.endswith("le") else 1)
         end = offset + row_bytes * plane.height
         if payload is not None:
-            rows = np.frombuffer(payload[offset:end], np.uint8).reshape(plane.height, row_bytes)
-            _view(plane)[:, :row_bytes] = rows
+            samples = np.frombuffer(payload[offset:end], np.uint8)
+            _view(plane)[:, :row_bytes] = samples.reshape(plane.height, row_bytes)
         offset = end
     return offset
 
@@ -241,11 +215,12 @@ def _range(full: bool) -> ColorRange:
 
 
 def _planes(frame: av.VideoFrame) -> Frame420:
-    y, u, v = (_rows(plane, plane.width) for plane in frame.planes[:3])
+    y, u, v = (rows(plane, plane.width) for plane in frame.planes[:3])
     return Frame420(y, u, v)
 
 
-def _rows(plane: av.video.plane.VideoPlane, row_bytes: int) -> NDArray[np.uint8]:
+def rows(plane: av.video.plane.VideoPlane, row_bytes: int) -> NDArray[np.uint8]:
+    """Copy a plane's samples, [H, row_bytes]."""
     return _view(plane)[:, :row_bytes].copy()  # the buffer's rows are padded
 
 

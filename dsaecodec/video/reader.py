@@ -10,12 +10,14 @@ from itertools import chain
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from bitstream.limits import MAX_PIXELS, MAX_SIDE
 from dsaecodec.errors import InputVideoError
 from dsaecodec.video.conversion import Converter, counted
 from dsaecodec.video.decoding import Picture
 from dsaecodec.video.frame import Frame420, VideoInfo
 from dsaecodec.video.interlace import Deinterlacer
-from dsaecodec.video.source import Source, open_source
+from dsaecodec.video.opening import open_source
+from dsaecodec.video.source import Source
 from dsaecodec.video.timing import InputClock, limited
 
 
@@ -32,8 +34,10 @@ class VideoReader:
     ) -> None:
         self._source = source
         self._interlace = Deinterlacer(source.parity)
+        self._interlace.found |= first.frame.interlaced_frame
         self._converter = Converter(first)
         self._resources = ExitStack()
+        self._check_size()
         self.start = source.start if first.time is None else first.time
         self._timed = source.timed and fps is None
         self._fps = fps
@@ -60,7 +64,7 @@ class VideoReader:
         if self._fps is not None and self._source.timed:
             notes.append(f"its own times are replaced by an even rate of {self._fps} a second")
         if self._fps is None and not self._source.rated:
-            notes.append(f"states no frame rate: {self.info.fps} a second are assumed")
+            notes.append(f"no frame rate is stated: {self.info.fps} a second are assumed")
         damaged = self._source.num_damaged()
         if damaged:
             were = "was" if damaged == 1 else "were"
@@ -92,6 +96,15 @@ class VideoReader:
         self._resources = resources
         return self
 
+    def _check_size(self) -> None:
+        width, height = self._converter.width, self._converter.height
+        if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+            raise InputVideoError(
+                f"{self._source.name}: pictures of {width}x{height}, expected at most {MAX_SIDE} "
+                f"a side and {MAX_PIXELS} pixels",
+                hint="reduce them first: ffmpeg -i IN -vf scale=4096:-2 OUT.mkv",
+            )
+
     def _read(self, pictures: Iterator[Picture]) -> Iterator[Frame420]:
         count = 0
         for frame in self._timed_frames(pictures):
@@ -101,7 +114,7 @@ class VideoReader:
         if problem:
             raise InputVideoError(
                 f"{self._source.name}: {problem}",
-                hint=f"use the {counted(count, 'intact frame')} before it: --frames {count}",
+                hint=f"use the {count} before: --frames {count}",
             )
 
     def _timed_frames(self, pictures: Iterator[Picture]) -> Iterator[Frame420]:
@@ -143,6 +156,7 @@ def open_video(
         pictures = iter(opened.pictures)
         first = next(pictures, None)
         if first is None:
-            problem = opened.problem() or "has no frame that can be decoded"
-            raise InputVideoError(f"{opened.name}: {problem}", hint=opened.hint)
+            problem = opened.problem()
+            found = problem or "has no frame that can be decoded"
+            raise InputVideoError(f"{opened.name}: {found}", hint=None if problem else opened.hint)
         return VideoReader(opened, first, pictures, fps).keep(resources.pop_all())

@@ -12,6 +12,7 @@ DEFAULT_FPS = Fraction(25)
 
 _TOLERANCE = Fraction(101, 100_000)  # seconds: containers of 1 ms rounding are even
 _CLOSE = Fraction(1, 200)  # a standard rate is tried when it is so near the mean
+_MOST_GAPS = Fraction(1, 10)  # of the frames; with more missing, a rate is not the video's
 _SLOWEST, _FASTEST = Fraction(1, 10_000), Fraction(10_000)
 _LARGEST = 1 << 30  # numerators and denominators
 _STANDARD = (
@@ -48,8 +49,9 @@ class StatedRate(NamedTuple):
 def nominal_rate(times: Sequence[Fraction], stated: StatedRate, end: Fraction | None) -> Rate:
     """The rate a file runs at, checked by the times of its first frames.
 
-    A rate that these follow to 1 ms is preferred: a standard one before the container's own mean,
-    which is off by what rounding and a last frame's odd duration make. Otherwise the mean.
+    A rate that these follow to 1 ms, with few gaps, is preferred: a standard one before the
+    container's own mean, which is off by what rounding, gaps and a last frame's odd duration make.
+    Otherwise the mean.
 
     Args:
         times: of the first frames in order of display, seconds.
@@ -67,11 +69,12 @@ def nominal_rate(times: Sequence[Fraction], stated: StatedRate, end: Fraction | 
         return Rate(average, True)
     for fps in _candidates(average, (len(times) - 1) / span, stated):
         if _fits(times, fps):
-            # A mean over the whole file that it drifts away from is nearer the truth.
-            drift = stated.num_frames * abs(fps / average - 1)
-            return (
-                Rate(average, _fits(times, average)) if drift > Fraction(3, 2) else Rate(fps, True)
-            )
+            off = abs(fps / average - 1)
+            # A mean over the whole file is nearer the truth where a standard rate drifts away.
+            drifts = stated.num_frames * off > Fraction(3, 2) and _fits(times, average)
+            if drifts or off > _MOST_GAPS:
+                return Rate(average, drifts)
+            return Rate(fps, True)
     return Rate(average, False)
 
 
@@ -99,7 +102,14 @@ def _standard_near(rate: Fraction) -> list[Fraction]:
 
 
 def _fits(times: Sequence[Fraction], fps: Fraction) -> bool:
-    return all(abs(time - times[0] - index / fps) <= _TOLERANCE for index, time in enumerate(times))
+    """Whether frames are shown at multiples of 1 / fps, nearly all multiples."""
+    last = -1
+    for time in times:
+        index = round((time - times[0]) * fps)
+        if index <= last or abs(time - times[0] - index / fps) > _TOLERANCE:
+            return False
+        last = index
+    return last + 1 - len(times) <= _MOST_GAPS * len(times)
 
 
 def _sane(rate: Fraction | None) -> Fraction | None:

@@ -108,7 +108,8 @@ def iter_payloads(stream: BinaryIO, payload_bytes: int, name: str) -> Iterator[b
             payload += more
         if len(payload) < payload_bytes:
             raise InputVideoError(
-                f"{name}: truncated: frame {index} has {len(payload)} of {payload_bytes} bytes"
+                f"{name}: truncated: frame {index} has {len(payload)} of {payload_bytes} bytes",
+                hint=f"use the {index} before: --frames {index}" if index else None,
             )
         yield payload
         index += 1
