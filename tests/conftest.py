@@ -13,14 +13,20 @@ FOOTAGE = Path(__file__).parents[2] / "shared" / "data" / "natural"
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """A stream of the released format and weights: three GOPs."""
+    """A stream of format version 1: three GOPs."""
     return GOLDEN / "v1-natural-three-gops.dsz"
 
 
 @pytest.fixture(scope="session")
 def golden_compact() -> Path:
-    """A stream of one GOP in compact form, 64×64."""
+    """A stream of one GOP in compact form, 64×64, of format version 1."""
     return GOLDEN / "v1-natural-compact.dsz"
+
+
+@pytest.fixture(scope="session")
+def golden_everything() -> Path:
+    """A stream with uneven times, sound and pixels that are not square."""
+    return GOLDEN / "v2-natural-everything.dsz"
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bitstream import BitstreamError, scan
 from dsaecodec.cli import main
 
 
@@ -20,20 +22,24 @@ def refused(data: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert list(folder.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", ["golden", "golden_compact"])
+@pytest.mark.parametrize("name", ["golden", "golden_compact", "golden_everything"])
 def test_every_prefix_is_refused(name, request, tmp_path, capsys):
     data = request.getfixturevalue(name).read_bytes()
     for length in range(len(data)):
         refused(data[:length], tmp_path, capsys)
 
 
-@pytest.mark.parametrize("name", ["golden", "golden_compact"])
+@pytest.mark.parametrize("name", ["golden", "golden_compact", "golden_everything"])
 def test_every_flipped_bit_is_refused(name, request, tmp_path, capsys):
+    """By the reader; on the command line, one in eleven."""
     data = request.getfixturevalue(name).read_bytes()
     for position in range(8 * len(data)):
         damaged = bytearray(data)
         damaged[position // 8] ^= 1 << (position % 8)
-        refused(bytes(damaged), tmp_path, capsys)
+        with pytest.raises(BitstreamError):
+            scan(BytesIO(damaged))
+        if position % 11 == 0:
+            refused(bytes(damaged), tmp_path, capsys)
 
 
 def test_random_bytes_are_refused(tmp_path, capsys):

@@ -92,15 +92,13 @@ class ContainerSink:
                 f"H.264 has no 4:2:0 of odd size: {info.width}x{info.height} is written as 4:4:4, "
                 "which some players refuse; .mkv and .y4m keep the planes as they are"
             )
-        self._clock: FrameClock | None = None
+        self._clock = FrameClock(info.fps)
         self._durations: dict[int, int] = {}
         self._early: list[SoundPacket] = []
         self._container: av.container.OutputContainer | None = None
 
     def write(self, frame: Frame420) -> None:
         """Append one frame."""
-        if self._clock is None:
-            self._clock = FrameClock(frame, self._info.fps)
         before = self._clock.push(frame)
         if before is not None:
             self._encode(before)
@@ -116,7 +114,7 @@ class ContainerSink:
 
     def close(self) -> None:
         """Finish the file."""
-        last = self._clock.last() if self._clock else None
+        last = self._clock.last()
         if last is not None:
             self._encode(last)
         container = self._open()
@@ -144,8 +142,7 @@ class ContainerSink:
             container_options=_MUXER_OPTIONS | self._coding.muxer_options,
         )
         self._container = container
-        unit = self._clock.unit if self._clock else 1 / self._info.fps
-        self._video = self._add_video(container, unit)
+        self._video = self._add_video(container, self._clock.unit)
         if self._sound is not None:
             self._sound.add_to(container, self._early)
             self._mux(self._sound.packets(self._early))
@@ -184,7 +181,6 @@ class ContainerSink:
             self._notes.append(f"pixels of shape {self._info.sample_aspect} are not marked as such")
 
     def _encode(self, timed: TimedFrame) -> None:
-        assert self._clock is not None
         self._open()
         packed = pack(timed.frame, self._format)
         packed.pts, packed.time_base = timed.time, self._clock.unit

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import lcm
 from typing import NamedTuple
 
 from dsaecodec.video.frame import TICKS_PER_SECOND, Frame420
+
+_MOST_UNITS = 2**31  # a second; what containers can say
 
 
 class TimedFrame(NamedTuple):
@@ -17,19 +20,20 @@ class TimedFrame(NamedTuple):
 
 
 class FrameClock:
-    """Gives frames their times: by their ticks if the first one has any, evenly otherwise.
+    """Gives frames their times: their ticks where they have any, the even rate elsewhere.
 
     A duration is known when the next frame comes, so one frame is held back. The last frame of a
     video with ticks lasts as long as its mean rate says, if that is near the durations before.
 
     Attributes:
-        unit: seconds.
+        unit: seconds; ticks and, if it can be, frames of the even rate are whole in it.
     """
 
-    def __init__(self, first: Frame420, fps: Fraction) -> None:
-        self._even = first.ticks is None
+    def __init__(self, fps: Fraction) -> None:
+        self._even = True  # so far
         self._fps = fps
-        self.unit = 1 / fps if self._even else Fraction(1, TICKS_PER_SECOND)
+        units = lcm(TICKS_PER_SECOND, fps.numerator)
+        self.unit = Fraction(1, units if units < _MOST_UNITS else TICKS_PER_SECOND)
         self._held: TimedFrame | None = None
         self._count = 0
 
@@ -37,15 +41,19 @@ class FrameClock:
         """Take a frame, return the one before.
 
         Raises:
-            ValueError: its ticks are not later than those before, or only some frames have any.
+            ValueError: it is not later than the one before.
         """
-        if self._even is not (frame.ticks is None):
-            raise ValueError(f"frame {self._count}: expected ticks in all frames or in none")
-        time = self._count if frame.ticks is None else frame.ticks
         before = self._held
+        if frame.ticks is None:
+            time = round(self._count / self._fps / self.unit)
+            if before is not None:  # a rate beyond what units can tell apart
+                time = max(time, before.time + 1)
+        else:
+            self._even = False
+            time = round(Fraction(frame.ticks, TICKS_PER_SECOND) / self.unit)
         if before is not None:
             if time <= before.time:
-                raise ValueError(f"frame {self._count}: {time} ticks, expected > {before.time}")
+                raise ValueError(f"frame {self._count}: time {time}, expected > {before.time}")
             before = before._replace(duration=time - before.time)
         last = before.duration if before else max(1, round(1 / self._fps / self.unit))
         self._held = TimedFrame(frame, time, last)

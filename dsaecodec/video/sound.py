@@ -15,6 +15,7 @@ from av.stream import Discard
 
 from bitstream.sound import SoundPacket, SoundTrack
 from dsaecodec.errors import InputVideoError, UsageError
+from dsaecodec.video.demuxing import open_container
 from dsaecodec.video.sound_coders import OpusCoder
 from dsaecodec.video.sound_copy import CopiedSound
 from dsaecodec.video.sound_recode import Recoder
@@ -48,9 +49,10 @@ def open_sound(
     name = os.fspath(source)
     with ExitStack() as resources:
         try:
-            container = resources.enter_context(av.open(name, "r"))
-        except (av.FFmpegError, ValueError, OSError):
-            raise InputVideoError(f"{name}: its sound cannot be read") from None
+            file = resources.enter_context(open(name, "rb"))
+        except OSError as error:
+            raise InputVideoError(f"{name}: cannot be read: {error.strerror}") from None
+        container = resources.enter_context(open_container(file, name))
         if not container.streams.audio:
             return None
         stream, notes = _choose(container, name)

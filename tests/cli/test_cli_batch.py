@@ -165,6 +165,8 @@ def test_signals_end_all_and_leave_nothing(
         stderr=subprocess.PIPE,
         cwd=ROOT,
         start_new_session=True,
+        # a shell's background jobs ignore SIGINT, and so would this one if the tests are one
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 20
     while sum(".part" in name for name in names(tmp_path)) < int(jobs):
