@@ -6,7 +6,7 @@ Each clip is encoded at each quality with each preset and decoded. A row of the 
   D = mse_Y + (mse_U + mse_V) / 2 summed over pixels and frames), which `--preset slow` descends;
 - gain: the share of J that the encoder itself said it saved.
 
-The table beside it has J, BD-rate (RGB PSNR, Akima, per clip, then averaged) and time against medium.
+The table beside it has J, BD-rate (RGB PSNR, Akima, mean of clips) and time against medium.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ class Refiner:
     def run(self, rounds: int) -> Inference:
         """The best latents of some rounds, those to begin with among them."""
         damping = DAMPING
-        best = trial = self._try(self.found)
-        self.cost_before = trial.cost
+        best = self._try(self.found)
+        self.cost_before = best.cost
         for index in range(rounds):
             trial = self._try(self._moved(best, damping))
             if trial.judged < best.judged:
@@ -120,43 +120,49 @@ class _Trial:
 
     def _descend(self, z: Tensor) -> None:
         """Add the dynamics to the cost, and find the gradients, a few frames at a time."""
-        encoder, found, device = self.encoder, self.found, self.encoder.loaded.device
-        model, quality, lmbda = encoder.model, encoder.quality, lagrangian(encoder.quality)
-        f = self.f.to(device).requires_grad_()
-        with torch.no_grad():  # made again below: its graph is large
+        encoder, refs = self.encoder, self.found.previous is not None
+        model, quality = encoder.model, encoder.quality
+        f = self.f.to(encoder.loaded.device).requires_grad_()
+        with torch.no_grad():  # its graph is large: it is made again when frames are done
             planes = model.synthesize_content(f * model.f_steps(quality), quality)
-        leaf = _map(planes, lambda x: x.requires_grad_())
-        with torch.no_grad():
-            refs = found.previous is not None
-            said = iter_dynamics_parameters(
-                model.dynamics_prior, z[None], quality, refs, encoder.chunk
-            )
+        planes = _map(planes, lambda x: x.requires_grad_())
+        said = iter_dynamics_parameters(model.dynamics_prior, z[None], quality, refs, encoder.chunk)
         for begin in range(0, len(z), encoder.chunk):
-            part = slice(begin, begin + encoder.chunk)
             with torch.no_grad():
                 heard = next(said)
-                self.cost += float(heard.bits(z[part]).sum())
-            heard = Parameters(*(x[:, SIDE_CHANNELS:] for x in (heard.mean, heard.index)))
-            symbols = z[part, SIDE_CHANNELS:]
-            active = torch.floor(heard.mean / MEAN_UNITS + 0.5) != symbols
-            motion = self.motion[part].to(device).requires_grad_()
-            distortion, bits = self._frames_cost(
-                floats(found.frames, part),
-                leaf,
-                motion,
-                symbols.float().to(device),
-                active.to(device),
-                Parameters(heard.mean.float().to(device), heard.index.float().to(device)),
-            )
-            self.cost += float(distortion.detach()) / lmbda
-            (distortion / lmbda + bits).backward()
-            assert motion.grad is not None
-            self.gradient_motion[part] = motion.grad.cpu()
-        grads = [x.grad for x in _tensors(leaf)]
-        del leaf
+            self._descend_frames(z, slice(begin, begin + encoder.chunk), planes, heard)
+        grads = [x.grad for x in _tensors(planes)]
+        del planes
+        self._descend_content(f, grads, len(z))
+
+    def _descend_frames(self, z: Tensor, part: slice, planes: Planes, heard: Parameters) -> None:
+        """Some frames: their cost, the gradients of their motion and of the planes."""
+        device, lmbda = self.encoder.loaded.device, lagrangian(self.encoder.quality)
+        self.cost += float(heard.bits(z[part]).sum())
+        mean, index = heard.mean[:, SIDE_CHANNELS:], heard.index[:, SIDE_CHANNELS:]
+        symbols = z[part, SIDE_CHANNELS:]
+        active = torch.floor(mean / MEAN_UNITS + 0.5) != symbols
+        motion = self.motion[part].to(device).requires_grad_()
+        distortion, bits = self._frames_cost(
+            floats(self.found.frames, part),
+            planes,
+            motion,
+            symbols.float().to(device),
+            active.to(device),
+            Parameters(mean.float().to(device), index.float().to(device)),
+        )
+        self.cost += float(distortion.detach()) / lmbda
+        (distortion / lmbda + bits).backward()
+        assert motion.grad is not None
+        self.gradient_motion[part] = motion.grad.cpu()
+
+    def _descend_content(self, f: Tensor, grads: list[Tensor | None], num_frames: int) -> None:
+        """From the gradients of the planes, and the content's own error, to that of f."""
+        model, quality = self.encoder.model, self.encoder.quality
         planes = model.synthesize_content(f * model.f_steps(quality), quality)
-        anchor = floats(found.frames, slice(found.plan.anchor, found.plan.anchor + 1))
-        leaning = _leaning(len(z)) * _squared_error(anchor, planes.picture) / lmbda
+        anchor = self.found.plan.anchor
+        frame = floats(self.found.frames, slice(anchor, anchor + 1))
+        leaning = _leaning(num_frames) * _squared_error(frame, planes.picture) / lagrangian(quality)
         self.judged += float(leaning.detach())
         pairs = [(x, g) for x, g in zip(_tensors(planes), grads, strict=True) if g is not None]
         torch.autograd.backward([leaning, *(x for x, _ in pairs)], [None, *(g for _, g in pairs)])
