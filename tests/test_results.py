@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import presets
 from benchmarks.evaluate import Row, bd_rate_percent, read_anchors
 
 ROOT = Path(__file__).parents[1]
@@ -58,3 +59,23 @@ def test_bd_rate_of_known_curves():
     assert bd_rate_percent(anchor, anchor) == pytest.approx(0, abs=1e-9)
     assert bd_rate_percent(anchor, half) == pytest.approx(-50)
     assert bd_rate_percent(half, anchor) == pytest.approx(100)
+
+
+def test_the_table_of_presets_is_that_of_its_rows():
+    pytest.importorskip("bjontegaard")
+    columns = presets.Row.__annotations__
+    with open(RESULTS / "presets_dev.csv", newline="") as file:
+        rows = [
+            presets.Row(**{name: read_field(columns[name], text) for name, text in row.items()})
+            for row in csv.DictReader(file)
+        ]
+    assert presets.summarize(rows) == (RESULTS / "presets_dev.md").read_text()
+    for row in rows:
+        assert row.bpp == pytest.approx(8 * row.bytes / (row.frames * row.height * row.width))
+        assert (row.gain is not None) == (row.preset == "slow")
+
+
+def read_field(column: object, text: str) -> object:
+    if column == "float | None":
+        return float(text) if text else None
+    return {"str": str, "int": int, "float": float}[str(column)](text)
