@@ -81,7 +81,9 @@ def _encode_path(
 ) -> bytes:
     sink = BytesIO()
     with open_video(path, fps=fps) as video:
-        sound = open_sound(path, audio, video.start) if os.path.isfile(path) else None
+        sound = None
+        if os.path.isfile(path) and not video.retimed:
+            sound = open_sound(path, audio, video.start)
         with sound or nullcontext():
             encode_video(video, video.info, sink, options, sound=sound)
     return sink.getvalue()
@@ -128,15 +130,20 @@ def decode(
             device=device,
             threads=threads,
             model=model,
-            start=None if start is None else Fraction(start),
+            start=None if start is None else _exact(start),
             num_frames=num_frames,
         )
         return _iter_rgb(decoder, resources.pop_all())
 
 
+def _exact(number: int | float | Fraction) -> Fraction:
+    """A float as its shortest decimals: 0.12 is 3/25, not a little less."""
+    return Fraction(repr(float(number))) if isinstance(number, float) else Fraction(number)
+
+
 def _exact_rate(fps: int | float | Fraction) -> Fraction:
     """A rate as the format states it; a float is read as its shortest decimals."""
-    return parse_fps(repr(fps) if isinstance(fps, float) else str(fps))
+    return parse_fps(repr(float(fps)) if isinstance(fps, float) else str(fps))
 
 
 def _converted(frames: Iterable[RgbFrame], info: VideoInfo) -> Iterator[Frame420]:

@@ -169,6 +169,12 @@ def _describe_info(parser: argparse.ArgumentParser) -> None:
 
 def _describe_verify(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
+    parser.add_argument(
+        "--expect",
+        dest="expected",
+        metavar="SHA256",
+        help="exit with 6 unless these are the symbols, as another machine printed them",
+    )
     _add_engine_options(parser)
     _add_json_option(parser)
 

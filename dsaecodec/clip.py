@@ -138,7 +138,8 @@ class Clip:
             gops: at least one, the first without `refs_previous`; None for those of the clip.
 
         Raises:
-            ValueError: GOPs that cannot follow each other, or are of another size or model.
+            ValueError: GOPs that cannot follow each other, or differ in size, rate, colour, sound
+                or model.
         """
         gops = self.gops if gops is None else gops
         for place, gop in enumerate(gops):
@@ -146,6 +147,8 @@ class Clip:
                 raise ValueError(
                     f"GOP {place}: {_fit(gop.header)}, expected {_fit(self.header)} as in the clip"
                 )
+            if gop.coded.sound and gop.header.sound != self.header.sound:
+                raise ValueError(f"GOP {place}: its sound is coded otherwise than the clip's")
         return bitstream.join(self.header, [gop.coded for gop in gops])
 
     def write(
@@ -204,4 +207,6 @@ def open_clip(
 
 def _fit(header: bitstream.Header) -> str:
     """What must agree for a GOP of one stream to be decoded in another."""
-    return f"{header.width}x{header.height}, model {header.model.hex()}"
+    colour = f"matrix {header.colour.matrix}{' full range' if header.colour.full_range else ''}"
+    size = f"{header.width}x{header.height}"
+    return f"{size}, {header.fps} fps, {colour}, model {header.model.hex()}"

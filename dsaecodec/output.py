@@ -40,7 +40,7 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
     try:
         yield part
         if is_file:
-            os.replace(part, target)
+            _appear(part, target, overwrite=overwrite)
     except OSError as error:
         if error.errno not in _DISK_FULL and error.filename not in (str(part), str(target)):
             raise  # not about this file
@@ -49,6 +49,20 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
         if is_file:
             with suppress(OSError):
                 part.unlink()
+
+
+def _appear(part: Path, target: Path, *, overwrite: bool) -> None:
+    """Give a finished file its name; one that has come meanwhile is not replaced unasked."""
+    if not overwrite:
+        try:
+            os.link(part, target)
+            return
+        except FileExistsError:
+            raise OutputError(f"{target}: exists already", hint="-y replaces it") from None
+        except OSError:  # no hard links here
+            if target.exists():
+                raise OutputError(f"{target}: exists already", hint="-y replaces it") from None
+    os.replace(part, target)
 
 
 def check_writable(path: str | os.PathLike[str], *, overwrite: bool) -> None:

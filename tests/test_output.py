@@ -164,3 +164,15 @@ def test_a_folder_is_checked_early(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="not a folder"):
         check_writable(tmp_path / "file" / "%d.png", overwrite=True)
+
+
+def test_a_file_that_comes_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "clip.dsz"
+    with pytest.raises(OutputError, match="exists already"), staged(target) as part:
+        part.write_bytes(b"ours")
+        target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [target]
+    with staged(target, overwrite=True) as part:
+        part.write_bytes(b"ours")
+    assert target.read_bytes() == b"ours"

@@ -102,7 +102,7 @@ def test_what_cannot_hold_times_says_so_once(tmp_path: Path, suffix: str) -> Non
 
 
 def test_ticks_that_make_no_sense_are_refused(tmp_path: Path) -> None:
-    for ticks in ([0, 100, 100], [0, 100, 50], [None, 0]):
+    for ticks in ([0, 100, 100], [0, 100, 50], [None, 50, 50]):
         with pytest.raises(ValueError, match="frame"):
             write(tmp_path / "clip.mkv", [grey(9, ticks=tick) for tick in ticks], describe())
     assert list(tmp_path.iterdir()) == []

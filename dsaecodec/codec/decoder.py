@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
 from bitstream import (
     Gop,
-    MalformedError,
     Segment,
     SoundPacket,
     StreamReader,
@@ -44,6 +43,7 @@ class Decoder:
         start: seconds; begin with the frame shown then. Of a seekable stream with an index only
             what is needed is read.
         num_frames: how many frames at most, None for all.
+        with_sound: whether packets are kept for `take_sound`.
 
     Attributes:
         info: of the frames. Their ticks, where they have any, count from the first one yielded.
@@ -64,7 +64,10 @@ class Decoder:
         model: str | None = None,
         start: Fraction | None = None,
         num_frames: int | None = None,
+        with_sound: bool = False,
     ) -> None:
+        if num_frames is not None and num_frames < 1:
+            raise UsageError(f"{num_frames} frames: expected 1 or more")
         self.reader = StreamReader(source)
         header = self.reader.header
         self.info = VideoInfo(
@@ -76,6 +79,7 @@ class Decoder:
             header.sample_aspect,
         )
         self.sound = header.sound
+        self._with_sound = with_sound
         self.threads = threads
         self.loaded = load_model(model, device, header.model)
         self.size = grid_size(header.height, header.width)
@@ -92,16 +96,19 @@ class Decoder:
 
     def __iter__(self) -> Iterator[Frame420]:
         previous: Planes | None = None
+        earlier: Sequence[SoundPacket] = ()
         if self._before is not None:
+            earlier = self._before.sound
             with limited_threads(self.threads):
                 previous = self._content(self._before)
         for gop in self.reader:
-            view = self._window.view(gop, self.reader.next_frame - gop.num_frames)
-            self._packets += view.sound
+            view = self._window.view(gop, self.reader.next_frame - gop.num_frames, earlier)
+            earlier = ()
+            if self._with_sound:
+                self._packets += view.sound
             with limited_threads(self.threads):
                 planes = self._content(gop)
-            if gop.refs_previous and previous is None:
-                raise MalformedError(f"GOP {self.num_gops}: refers to a content before it")
+            assert previous or not gop.refs_previous, "readers refuse such a first GOP"
             reference = previous if gop.refs_previous and previous else planes
             for segment in gop.segments:
                 yield from self._segment(gop, segment, reference, planes, view)

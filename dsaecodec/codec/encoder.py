@@ -11,6 +11,7 @@ from itertools import islice
 from typing import BinaryIO, Protocol
 
 from bitstream import Colour, Gop, Header, SoundPacket, SoundTrack, StreamWriter
+from bitstream.limits import MAX_GOP_FRAMES, MAX_GOP_PACKETS
 from dsaecodec.codec.gop_encoder import GopEncoder
 from dsaecodec.codec.gop_plan import plan_gops
 from dsaecodec.codec.pictures import limited_threads
@@ -19,8 +20,6 @@ from dsaecodec.codec.timing import Timekeeper
 from dsaecodec.errors import ConfigError, InputVideoError
 from dsaecodec.model_io import load_model
 from dsaecodec.video.frame import TICKS_PER_SECOND, Frame420, VideoInfo
-
-MAX_GOP = 128
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,7 @@ class EncodeReport:
         frames, gops: counts.
         bytes: of the stream; the sum of the four below.
         content_bytes, dynamics_bytes, sound_bytes, overhead_bytes: what they went to.
+        duration: seconds from the first frame to the end of the last.
         seconds: that it took.
         gain: share of D / λ + R that refinement saved, None without it.
     """
@@ -83,6 +83,7 @@ class EncodeReport:
     dynamics_bytes: int
     sound_bytes: int
     overhead_bytes: int
+    duration: float
     seconds: float
     gain: float | None = None
 
@@ -106,18 +107,26 @@ def encode_video(
     if not isinstance(options.quality, int) or not 0 <= options.quality <= 100:
         raise ConfigError(f"quality {options.quality}: expected 0…100")
     gop = options.gop or preset.gop
-    if not 1 <= gop <= MAX_GOP or options.gop == 0:
-        raise ConfigError(f"GOP of {options.gop} frames: expected 1…{MAX_GOP}")
+    if not 1 <= gop <= MAX_GOP_FRAMES or options.gop == 0:
+        raise ConfigError(f"GOP of {options.gop} frames: expected 1…{MAX_GOP_FRAMES}")
     begin = time.monotonic()
     loaded = load_model(options.model, options.device)
     track = sound.track if sound else None
     writer = StreamWriter(sink, _header(loaded.identity, info, track))
     encoder = GopEncoder(loaded, info.height, info.width, options.quality, preset=preset)
     tally = _Tally()
-    source = _Limited(frames, options.num_frames)
-    for coded, until in _coded_gops(encoder, source, gop, info.fps, options.threads):
+    source = _Limited(frames, options.num_frames, look_ahead=sound is not None)
+    for coded, end, last in _coded_gops(encoder, source, gop, info.fps, options.threads):
         if sound:
-            coded = replace(coded, sound=tuple(sound.packets_until(until)))
+            packets = sound.packets_until(None if last and source.ended else end)
+            if len(packets) > MAX_GOP_PACKETS:
+                raise InputVideoError(
+                    f"{len(packets)} sound packets behind the last frames, at most "
+                    f"{MAX_GOP_PACKETS} fit",
+                    hint="leave the sound out: --audio none",
+                )
+            coded = replace(coded, sound=tuple(packets))
+        tally.duration = end
         writer.write_gop(coded)
         tally.add(coded)
         if progress:
@@ -146,40 +155,44 @@ class _Limited:
         ended: the video itself has no more frames.
     """
 
-    def __init__(self, frames: Iterable[Frame420], num_frames: int | None) -> None:
+    def __init__(
+        self, frames: Iterable[Frame420], num_frames: int | None, *, look_ahead: bool
+    ) -> None:
         self._frames, self._left = iter(frames), num_frames
+        self._look_ahead = look_ahead  # a live source may not send what nobody wants
         self.ended = False
 
     def __iter__(self) -> Iterator[Frame420]:
         while self._left is None or self._left > 0:
             frame = next(self._frames, None)
             if frame is None:
-                break
+                self.ended = True
+                return
             yield frame
             if self._left is not None:
                 self._left -= 1
-        with suppress(InputVideoError):  # what lies behind the part wanted may be damaged
-            self.ended = next(self._frames, None) is None
+        if self._look_ahead:
+            with suppress(InputVideoError):  # what lies behind the part wanted may be damaged
+                self.ended = next(self._frames, None) is None
 
 
 def _coded_gops(
     encoder: GopEncoder, frames: _Limited, gop: int, fps: Fraction, threads: int | None
-) -> Iterator[tuple[Gop, Fraction | None]]:
-    """Coded GOPs with their times, and until when, in seconds, their sound reaches.
+) -> Iterator[tuple[Gop, Fraction, bool]]:
+    """Coded GOPs with their times, when in seconds they end, and whether one is the last.
 
-    A GOP is held back until the frame behind it is known: its time ends the GOP's last frame. The
-    last GOP of a whole video has all the sound that is left.
+    A GOP is held back until the frame behind it is known: its time ends the GOP's last frame.
     """
     clock = Timekeeper(fps)
     held: list[tuple[Gop, list[int | None]]] = []
 
-    def timed(following: Frame420 | None) -> Iterator[tuple[Gop, Fraction | None]]:
+    def timed(following: Frame420 | None) -> Iterator[tuple[Gop, Fraction, bool]]:
         for index, (coded, ticks) in enumerate(held, start=1):
             last = index == len(held) and following is None
             after = held[index][1][0] if index < len(held) else following and following.ticks
             shown = clock.times(ticks, after, last=last)
-            until = None if last and frames.ended else Fraction(shown[-1], TICKS_PER_SECOND)
-            yield replace(coded, times=clock.advance(shown)), until
+            timed_gop = replace(coded, times=clock.advance(shown))
+            yield timed_gop, Fraction(shown[-1], TICKS_PER_SECOND), last
 
     for plan in plan_gops(frames, gop):
         yield from timed(plan.frames[0])
@@ -195,6 +208,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.frames = self._gops = self._content = self._dynamics = self._sound = 0
+        self.duration = Fraction(0)
 
     def add(self, gop: Gop) -> None:
         self.frames += gop.num_frames
@@ -206,4 +220,7 @@ class _Tally:
     def report(self, num_bytes: int, seconds: float, gain: float | None) -> EncodeReport:
         parts = self._content, self._dynamics, self._sound
         overhead = num_bytes - sum(parts)
-        return EncodeReport(self.frames, self._gops, num_bytes, *parts, overhead, seconds, gain)
+        shown = float(self.duration)
+        return EncodeReport(
+            self.frames, self._gops, num_bytes, *parts, overhead, shown, seconds, gain
+        )

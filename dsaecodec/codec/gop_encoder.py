@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bitstream import Gop, Segment, SymbolEncoder
+from bitstream.limits import MAX_CODER_BYTES
 from dsaecodec.codec.gop_coder import (
     Coder,
     LazyTargets,
@@ -38,7 +39,6 @@ from dsaecodec.model_io import LoadedModel
 from dsaecodec.synthesis import Planes, Yuv, expand_planes
 
 MIN_GOP = 8  # GOPs are not halved below this
-MAX_CODER_BYTES = 2**26 - 2
 SPLIT_RATIO = 1.6
 
 

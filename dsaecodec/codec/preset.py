@@ -14,7 +14,7 @@ class Preset:
     Attributes:
         gop: most frames that share one content latent.
         halves: whether a GOP that moves much is coded again as two.
-        rounds: of refinement by gradient descent, see `codec.refine`.
+        rounds: of refinement of its latents, see `codec.refine`.
     """
 
     gop: int

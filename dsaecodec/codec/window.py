@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
@@ -49,8 +49,14 @@ class Window:
         """Whether no further frame is wanted."""
         return self._left == 0
 
-    def view(self, gop: Gop, first_frame: int) -> View:
-        """What is wanted of the next GOP, whose first frame is that of the stream."""
+    def view(self, gop: Gop, first_frame: int, earlier: Sequence[SoundPacket] = ()) -> View:
+        """What is wanted of the next GOP.
+
+        Args:
+            gop: the GOP.
+            first_frame: its first frame, counted from the stream's first.
+            earlier: sound of a GOP before that may reach into it.
+        """
         shown = frame_ticks(gop, first_frame, self._header.fps)
         begin = 0
         if self._origin is None:
@@ -64,7 +70,7 @@ class Window:
         even = self._even and gop.times is None
         ticks = [None if even else tick - self._origin for tick in shown[:-1]]
         end = shown[stop] if self.closed else None
-        return View(range(begin, stop), ticks, list(self._moved(gop.sound, end)))
+        return View(range(begin, stop), ticks, list(self._moved([*earlier, *gop.sound], end)))
 
     def _moved(self, packets: Iterable[SoundPacket], end: int | None) -> Iterable[SoundPacket]:
         """Packets that are heard in the window, as if it were the whole stream."""

@@ -86,6 +86,7 @@ def _decode(stream: BinaryIO, target: str, length: int | None, request: Request)
         model=request.model,
         start=request.start,
         num_frames=request.frames,
+        with_sound=True,
     )
     count = 0
     with (

@@ -96,10 +96,21 @@ def encode_file(
             "output": job.target,
             **asdict(done),
             "bpp": bits_per_pixel(done.bytes, done.frames, info.height, info.width),
-            "kbps": kilobits_per_second(done.bytes, done.frames / info.fps),
+            "kbps": kilobits_per_second(done.bytes, done.duration),
             "fps": done.frames / max(done.seconds, 1e-9),
-            "notes": [*video.notes, *(sound.notes if sound else ())],
+            "notes": [*video.notes, *(sound.notes if sound else _without_sound(job, video))],
         }
+
+
+def _without_sound(job: EncodeJob, video: VideoReader) -> list[str]:
+    """Why there is no sound where there might be."""
+    if job.audio == "none":
+        return []
+    if video.retimed:
+        return ["sound, if there is any, is left out: the pictures are shown at another rate"]
+    if job.source == "-" and video.timed:
+        return ["sound on standard input, if there is any, is left out: name the file instead"]
+    return []
 
 
 @contextmanager
@@ -115,8 +126,8 @@ def _open_target(job: EncodeJob, tell_part: Callable[[str], None] | None) -> Ite
 
 
 def _open_sound(job: EncodeJob, video: VideoReader) -> AbstractContextManager[SoundReader | None]:
-    """The video's sound, if it may have any: what is read from a pipe is y4m, which has none."""
-    if job.audio == "none" or not os.path.isfile(job.source):
+    """The video's sound, if it may have any and is heard at its speed."""
+    if job.audio == "none" or video.retimed or not os.path.isfile(job.source):
         return nullcontext()
     from dsaecodec.video.sound import open_sound
 

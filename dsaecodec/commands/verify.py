@@ -8,6 +8,7 @@ import bitstream
 from dsaecodec.commands.console import print_json
 from dsaecodec.commands.quick_import import quick_import
 from dsaecodec.commands.streams import is_regular, open_stream
+from dsaecodec.errors import VerificationError
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Request:
     """Arguments of `dsaecodec verify`, as its --help explains them."""
 
     source: str
+    expected: str | None
     threads: int | None
     device: str
     model: str | None
@@ -27,6 +29,7 @@ def run(request: Request) -> int:
     Raises:
         BitstreamError: the stream is wrong anywhere.
         ModelError: its model is not here.
+        VerificationError: its symbols are not those expected.
     """
     with open_stream(request.source) as stream:
         if is_regular(stream):
@@ -40,6 +43,10 @@ def run(request: Request) -> int:
 
         found = verify_stream(
             stream, device=request.device, threads=request.threads, model=request.model
+        )
+    if request.expected is not None and request.expected.lower() != found.symbols:
+        raise VerificationError(
+            f"{request.source}: symbols {found.symbols}, expected {request.expected}"
         )
     if request.as_json:
         print_json({"file": request.source, **asdict(found)})

@@ -36,24 +36,27 @@ class FrameClock:
         self.unit = Fraction(1, units if units < _MOST_UNITS else TICKS_PER_SECOND)
         self._held: TimedFrame | None = None
         self._count = 0
+        self._last_ticks = -1
 
     def push(self, frame: Frame420) -> TimedFrame | None:
         """Take a frame, return the one before.
 
         Raises:
-            ValueError: it is not later than the one before.
+            ValueError: its ticks are not later than those before.
         """
         before = self._held
         if frame.ticks is None:
             time = round(self._count / self._fps / self.unit)
-            if before is not None:  # a rate beyond what units can tell apart
-                time = max(time, before.time + 1)
         else:
             self._even = False
+            if frame.ticks <= self._last_ticks:
+                raise ValueError(
+                    f"frame {self._count}: {frame.ticks} ticks, expected > {self._last_ticks}"
+                )
+            self._last_ticks = frame.ticks
             time = round(Fraction(frame.ticks, TICKS_PER_SECOND) / self.unit)
         if before is not None:
-            if time <= before.time:
-                raise ValueError(f"frame {self._count}: time {time}, expected > {before.time}")
+            time = max(time, before.time + 1)  # rates beyond what units can tell apart
             before = before._replace(duration=time - before.time)
         last = before.duration if before else max(1, round(1 / self._fps / self.unit))
         self._held = TimedFrame(frame, time, last)

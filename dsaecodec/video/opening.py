@@ -58,6 +58,8 @@ def _open_stream(
     if not isinstance(source, (str, os.PathLike)):
         return source, str(getattr(source, "name", "input"))
     if source == "-":
+        if sys.stdin is None:
+            raise InputVideoError("standard input is closed", hint=_PIPE_HINT)
         if sys.stdin.isatty():
             raise InputVideoError("standard input is a terminal, not a video", hint=_PIPE_HINT)
         return sys.stdin.buffer, "standard input"

@@ -56,12 +56,22 @@ class VideoReader:
         self._frames = self._read(chain([first], pictures))
 
     @property
+    def timed(self) -> bool:
+        """Whether the file says when its frames are shown."""
+        return self._source.timed
+
+    @property
+    def retimed(self) -> bool:
+        """Whether its frames are shown at another rate than the file says."""
+        return self._source.timed and self._fps is not None
+
+    @property
     def notes(self) -> list[str]:
         """What is not as in the file, sentences for the user; complete when all frames are read."""
         notes = [*self._source.notes, *self._converter.notes]
         if self._interlace.found:
             notes.append("interlaced: deinterlaced")
-        if self._fps is not None and self._source.timed:
+        if self.retimed:
             notes.append(f"its own times are replaced by an even rate of {self._fps} a second")
         if self._fps is None and not self._source.rated:
             notes.append(f"no frame rate is stated: {self.info.fps} a second are assumed")

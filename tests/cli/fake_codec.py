@@ -53,6 +53,7 @@ class EncodeReport:
     content_bytes: int
     dynamics_bytes: int
     overhead_bytes: int
+    duration: float
     seconds: float
     gain: float | None
 
@@ -108,11 +109,13 @@ class Engine:
         writer.finish()
         total = writer.bytes_written
         gain = 0.07 if options.preset == "slow" else None
-        return EncodeReport(count, count, total, 0, stored, total - stored, 0.5, gain)
+        parts = (0, stored, total - stored)
+        return EncodeReport(count, count, total, *parts, float(count / info.fps), 0.5, gain)
 
     def decoder(self, source: BinaryIO, **keywords: object) -> FakeDecoder:
         self.keywords = keywords
         start, count = keywords.pop("start", None), keywords.pop("num_frames", None)
+        keywords.pop("with_sound", None)
         return FakeDecoder(source, start, count)  # type: ignore[arg-type]
 
     def verify_stream(self, source: BinaryIO, **keywords: object) -> VerifyReport:

@@ -116,6 +116,14 @@ def test_json_reports(
     assert json.loads(capsys.readouterr().out)["symbols"] == "5" * 64
 
 
+def test_verify_knows_what_to_expect(
+    engine: Engine, stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(stream), "--expect", "5" * 64]) == 0
+    assert main(["verify", str(stream), "--expect", "6" * 64]) == 6
+    assert f"symbols {'5' * 64}, expected {'6' * 64}" in capsys.readouterr().err
+
+
 def test_preset_slow_says_what_it_gained(
     engine: Engine, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
