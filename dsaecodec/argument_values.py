@@ -34,7 +34,7 @@ def parse_audio(text: str) -> str:
         ValueError: anything else.
     """
     if not _AUDIO.fullmatch(text):
-        raise ValueError(f"{text!r}, expected opus:32k, copy or none")
+        raise ValueError(f"{text!r}, expected opus:32k (6k to 510k), copy or none")
     return text
 
 

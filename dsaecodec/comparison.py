@@ -79,7 +79,8 @@ def format_comparison(comparison: Comparison, per_frame: bool = False) -> str:
         ("MS-SSIM", _similarity(c.ms_ssim)),
     ]
     if c.file_bytes is not None:
-        rate = f"{c.bpp:.4f} bpp, {c.file_bytes:,} bytes, {c.latent_bytes:,} of them latents"
+        rate = f"{c.bpp:.4f} bpp, {c.file_bytes:,} bytes of the whole file, "
+        rate += f"{c.latent_bytes:,} of them latents"
         rate += f", {c.sound_bytes:,} sound" if c.sound_bytes else ""
         rows.append(("rate", rate))
     rows += [("note", note) for note in c.notes]

@@ -186,7 +186,7 @@ def test_other_pixel_formats_are_converted(tmp_path: Path) -> None:
     expected = bt709(rgb)[:, 0, 0]
     with open_video(encode(tmp_path / "rgb.mov", [rgb], "rgb24", "png")) as video:
         frame = next(iter(video))
-    assert (video.info.matrix, video.info.full_range) == (1, False)
+    assert (video.info.matrix, video.info.full_range) == (2, False)
     for plane, target in zip(frame.planes, expected, strict=True):
         assert abs(plane[4, 4] - target) <= 2
     ten_bit = np.concatenate([np.full(16 * 18, 800), np.full(16 * 18 // 2, 300)]).astype(np.uint16)
@@ -217,10 +217,22 @@ def test_yuvj_is_full_range(tmp_path: Path) -> None:
     assert abs(int(frame.y[0, 0]) - 250) <= 2
 
 
-def test_untagged_video_is_bt709_limited(tmp_path: Path) -> None:
+@pytest.mark.parametrize("matrix", [1, 2, 5, 6, 9])
+def test_y4m_of_ours_keeps_the_matrix(tmp_path: Path, matrix: int) -> None:
+    path = write(tmp_path / "clip.y4m", noise(16, 16), describe(16, 16, matrix=matrix))
+    with open_video(path) as video:
+        assert video.info.matrix == matrix
+    data = path.read_bytes()
+    for other in (b"XDSAMATRIX=77", b"XDSAMATRIX=x", b"XDSAMATRIX="):
+        path.write_bytes(data.replace(b"XDSAMATRIX=%d" % matrix, other))
+        with open_video(path) as video:
+            assert video.info.matrix == 2
+
+
+def test_untagged_video_stays_untagged_and_limited(tmp_path: Path) -> None:
     array = np.full((24, 16), 128, np.uint8)
     with open_video(encode(tmp_path / "plain.mkv", [array], "yuv420p", height=16)) as video:
-        assert (video.info.matrix, video.info.full_range) == (1, False)
+        assert (video.info.matrix, video.info.full_range) == (2, False)
 
 
 @pytest.mark.parametrize(("degrees", "quarters"), [(90, 1), (180, 2), (270, 3)])

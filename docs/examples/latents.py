@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     source = args.clip
     if source is None:
-        source = dsaecodec.encode(moving_layers(9, 96, 128, seed=1), quality=50, gop=8)
+        source = dsaecodec.encode(list(moving_layers(9, 96, 128, seed=1)), quality=50, gop=8)
 
     with dsaecodec.open(source) as clip:
         print_bits(clip)

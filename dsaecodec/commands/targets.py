@@ -10,6 +10,8 @@ from pathlib import Path
 from dsaecodec.errors import OutputError, UsageError
 from dsaecodec.output import check_writable
 
+_OF_VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".y4m", ".gif", ".ts", ".flv", ".png"}
+
 
 def default_target(source: str, suffix: str, folder: str | None = None) -> str:
     """Output path of an input with another suffix, in a folder or else beside the input.
@@ -73,6 +75,8 @@ def name_targets(sources: Sequence[str], output: str | None, suffix: str) -> lis
                 hint=f"-o {output}{os.sep} makes one" if output != "-" else "encode them singly",
             )
     if output is not None and not names_folder(output):
+        if Path(output).suffix.lower() in _OF_VIDEOS:
+            raise UsageError(f"{output}: is a video's name, expected one that ends in {suffix}")
         return [output]
     targets = [default_target(source, suffix, output) for source in sources]
     taken: dict[str, str] = {}

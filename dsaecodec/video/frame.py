@@ -14,7 +14,14 @@ Plane = NDArray[np.uint8]
 TICKS_PER_SECOND = 90_000
 """Unit of timestamps, the one of MPEG systems: whole in nearly every container's clock."""
 
-BT709, BT470BG, SMPTE170M, BT2020 = 1, 5, 6, 9  # matrix coefficients, ITU-T H.273 table 4
+BT709, UNSPECIFIED, BT470BG, SMPTE170M, BT2020 = (
+    1,
+    2,
+    5,
+    6,
+    9,
+)  # matrix coefficients, ITU-T H.273 table 4
+KNOWN_MATRICES = frozenset({BT709, BT470BG, SMPTE170M, BT2020})
 
 
 class Frame420(NamedTuple):
@@ -46,7 +53,8 @@ class VideoInfo:
         width: display width in pixels.
         height: display height in pixels.
         fps: frames per second, a mean where the file's rate varies.
-        matrix: YUV matrix as an H.273 code: 1 (BT.709), 5, 6 (BT.601) or 9 (BT.2020).
+        matrix: YUV matrix as an H.273 code: 1 (BT.709), 5, 6 (BT.601), 9 (BT.2020) or 2: the file
+            does not say, and RGB is made as of BT.709.
         full_range: True where luma spans 0…255, False for 16…235.
         sample_aspect: width of a pixel over its height as shown.
         num_frames: length if the file states it. A hint, for progress only.

@@ -95,6 +95,7 @@ def _open_y4m(stream: BinaryIO, name: str) -> Source:
         for payload in y4m.iter_payloads(stream, payload_bytes, name):
             frame = av.VideoFrame(header.width, header.height, header.pixel_format)
             frame.color_range = ColorRange.JPEG if header.full_range else ColorRange.MPEG
+            frame.colorspace = header.matrix
             unpack(frame, payload)
             yield Picture(frame)
 

@@ -12,7 +12,15 @@ import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from dsaecodec.video.frame import BT470BG, BT709, BT2020, SMPTE170M, Frame420, check_frame
+from dsaecodec.video.frame import (
+    BT470BG,
+    BT709,
+    BT2020,
+    SMPTE170M,
+    UNSPECIFIED,
+    Frame420,
+    check_frame,
+)
 
 _PRECISE = (
     Interpolation.BICUBIC
@@ -28,9 +36,11 @@ _NEAREST = {4: SMPTE170M, 7: BT709, 10: BT2020}
 
 
 def matrix_of(frame: av.VideoFrame) -> int:
-    """YUV matrix code of a decoded frame; BT.709 where it is untagged or RGB."""
+    """YUV matrix code of a decoded frame, 2 where it is untagged; RGB becomes BT.709."""
+    if is_rgb(frame):
+        return BT709
     code = int(frame.colorspace)
-    return _MATRICES.get(code) or _NEAREST.get(code, BT709)
+    return _MATRICES.get(code) or _NEAREST.get(code, UNSPECIFIED)
 
 
 def is_full_range(frame: av.VideoFrame) -> bool:
@@ -207,6 +217,7 @@ def _reformat(
 
 def _same_matrix(one: int, other: int) -> bool:
     """Whether two codes mean the same equations: BT.601 has two."""
+    one, other = (BT709 if code == UNSPECIFIED else code for code in (one, other))
     return one == other or {one, other} <= {BT470BG, SMPTE170M}
 
 

@@ -12,8 +12,10 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from dsaecodec.errors import InputVideoError
+from dsaecodec.video.frame import KNOWN_MATRICES, UNSPECIFIED
 
 MAGIC = b"YUV4MPEG2"
+MATRIX_FIELD = "XDSAMATRIX="
 _LINE_LIMIT = 1024  # bytes; a header line is some 60 long
 _SIZE_LIMIT = 65535  # pixels a side
 
@@ -43,6 +45,7 @@ class Y4mHeader:
         fps: frames per second.
         pixel_format: FFmpeg's name.
         full_range: whether luma spans 0…255.
+        matrix: YUV matrix as an H.273 code, in a field of our own; 2 if not stated.
         sample_aspect: width of a pixel over its height; None if not stated.
         parity: "tff" or "bff" where each frame is interlaced so, "auto" otherwise.
     """
@@ -52,8 +55,18 @@ class Y4mHeader:
     fps: Fraction
     pixel_format: str
     full_range: bool
+    matrix: int = UNSPECIFIED
     sample_aspect: Fraction | None = None
     parity: str = "auto"
+
+
+def _stated_matrix(fields: list[str]) -> int:
+    """The matrix that `Y4mWriter` notes down; other programs pass such fields over."""
+    for field in fields:
+        if field.startswith(MATRIX_FIELD) and field[len(MATRIX_FIELD) :].isdecimal():
+            matrix = int(field[len(MATRIX_FIELD) :][:4])
+            return matrix if matrix in KNOWN_MATRICES else UNSPECIFIED
+    return UNSPECIFIED
 
 
 def read_header(stream: BinaryIO, name: str) -> Y4mHeader:
@@ -88,6 +101,7 @@ def read_header(stream: BinaryIO, name: str) -> Y4mHeader:
         fps=Fraction(rate, base) if rate > 0 and base > 0 else Fraction(25),
         pixel_format=_FORMATS[chroma],
         full_range="XCOLORRANGE=FULL" in fields,
+        matrix=_stated_matrix(fields),
         sample_aspect=Fraction(wide, high) if wide > 0 and high > 0 else None,
         parity={"t": "tff", "b": "bff"}.get(values.get("I", ""), "auto"),
     )

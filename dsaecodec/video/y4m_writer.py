@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from dsaecodec.video.frame import Frame420, VideoInfo
+from dsaecodec.video.y4m import MATRIX_FIELD
 
 _MAGIC = b"YUV4MPEG2"
 
@@ -14,7 +15,8 @@ class Y4mWriter:
 
     Args:
         stream: where to; it stays the caller's.
-        info: what the header says. y4m has no field for the matrix, nor for the times of frames.
+        info: what the header says. y4m has no field for the times of frames, and none
+            but ours for the matrix.
     """
 
     def __init__(self, stream: BinaryIO, info: VideoInfo) -> None:
@@ -24,7 +26,8 @@ class Y4mWriter:
             f"W{info.width} H{info.height} F{fps.numerator}:{fps.denominator} "
             f"Ip A{aspect.numerator}:{aspect.denominator} "
             # The sample position is the one of MPEG-2 and H.264.
-            f"C420mpeg2 XCOLORRANGE={'FULL' if info.full_range else 'LIMITED'}"
+            f"C420mpeg2 XCOLORRANGE={'FULL' if info.full_range else 'LIMITED'} "
+            f"{MATRIX_FIELD}{info.matrix}"
         )
         stream.write(_MAGIC + b" " + fields.encode() + b"\n")
 

@@ -56,6 +56,7 @@ def assert_one_error(lines: list[str]) -> None:
         (["info", "missing.dsz"], 4),
         (["info", "."], 4),
         (["verify", "missing.dsz"], 4),
+        (["encode", "in.mp4", "-o", "out.MP4"], 2),
         (["eval", "missing.mp4", "missing.dsz"], 3),
     ],
 )
