@@ -8,8 +8,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from dsaecodec.errors import UsageError
+from dsaecodec.sound_request import opus_kbps
+
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", re.ASCII)
-_AUDIO = re.compile(r"none|copy|opus(?::\d{1,3}k)?", re.ASCII)
 
 
 def parse_clock(text: str) -> Fraction:
@@ -33,8 +35,10 @@ def parse_audio(text: str) -> str:
     Raises:
         ValueError: anything else.
     """
-    if not _AUDIO.fullmatch(text):
-        raise ValueError(f"{text!r}, expected opus:32k (6k to 510k), copy or none")
+    try:
+        opus_kbps(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
     return text
 
 

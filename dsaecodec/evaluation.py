@@ -26,12 +26,9 @@ from dsaecodec.errors import BitstreamError, ModelError, UsageError
 from dsaecodec.metrics import MS_SSIM_ABOVE, ms_ssim, rgb_psnr_db, yuv611_psnr_db
 from dsaecodec.rate import bits_per_pixel
 from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video
-from dsaecodec.video.frame import BT470BG, BT709, SMPTE170M
+from dsaecodec.video.frame import same_matrix
 
 __all__ = ["Comparison", "FrameQuality", "compare", "format_comparison"]
-
-_UNSPECIFIED = 2  # read as BT.709
-_SAME_MATRIX = {BT470BG: SMPTE170M, _UNSPECIFIED: BT709}
 
 Source = str | os.PathLike[str]
 
@@ -175,13 +172,13 @@ def _pairs(
 def _measure(a_info: VideoInfo, a: Frame420, b_info: VideoInfo, b: Frame420) -> FrameQuality:
     rgb_a = frame_to_rgb(a, a_info.matrix, a_info.full_range)
     rgb_b = frame_to_rgb(b, b_info.matrix, b_info.full_range)
-    yuv = yuv611_psnr_db(a, b) if _colour(a_info) == _colour(b_info) else None
+    yuv = yuv611_psnr_db(a, b) if _same_colour(a_info, b_info) else None
     return FrameQuality(rgb_psnr_db(rgb_a, rgb_b), yuv, ms_ssim(rgb_a, rgb_b))
 
 
-def _colour(info: VideoInfo) -> tuple[int, bool]:
-    """What the numbers of a plane mean: matrix, one code for each, and range."""
-    return _SAME_MATRIX.get(info.matrix, info.matrix), info.full_range
+def _same_colour(a: VideoInfo, b: VideoInfo) -> bool:
+    """Whether the numbers of two planes mean the same."""
+    return same_matrix(a.matrix, b.matrix) and a.full_range == b.full_range
 
 
 def _summarize(original: _Clip, decoded: _Clip, found: list[FrameQuality]) -> Comparison:
@@ -215,7 +212,7 @@ def _summarize(original: _Clip, decoded: _Clip, found: list[FrameQuality]) -> Co
 
 def _notes(a: VideoInfo, b: VideoInfo) -> tuple[str, ...]:
     notes = []
-    if _colour(a) != _colour(b):
+    if not _same_colour(a, b):
         meaning = (
             f"H.273 matrix {info.matrix}, {'full' if info.full_range else 'limited'} range"
             for info in (a, b)

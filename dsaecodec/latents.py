@@ -20,10 +20,10 @@ from torch import Tensor
 
 from bitstream import FrequencyTables, Gop, Header, Segment, SymbolDecoder, SymbolEncoder
 from dsaecodec.codec.gop_coder import SYMBOL_LIMIT, Coder, code_content, code_dynamics, fixed
-from dsaecodec.codec.pictures import chunk_frames, grid_size, limited_threads, to_frames
+from dsaecodec.codec.pictures import chunk_frames, grid_size, limited_threads, synthesize_frames
 from dsaecodec.model_io import load_model
 from dsaecodec.prior import lattice
-from dsaecodec.synthesis import Planes, expand_planes
+from dsaecodec.synthesis import Planes
 from dsaecodec.video import Frame420, frame_to_rgb
 
 KEPT = 2  # a GOP and the one whose content it refers to
@@ -200,9 +200,8 @@ class LatentCodec:
         previous = current if before is None else self._planes(before)
         z_hat = self._z_hat(gop, slice(start, stop))
         with limited_threads(self.threads):
-            a, b = (expand_planes(planes, stop - start) for planes in (previous, current))
-            pictures = self.loaded.model.synthesize(b, a, z_hat)
-            return tuple(to_frames(pictures, self.header.height, self.header.width))
+            model, size = self.loaded.model, (self.header.height, self.header.width)
+            return tuple(synthesize_frames(model, previous, current, z_hat, *size))
 
 
 class _Pricing:

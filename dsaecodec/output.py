@@ -15,7 +15,7 @@ from typing import BinaryIO
 from dsaecodec.errors import OutputError, UsageError
 from dsaecodec.output_folder import NumberedFolder
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
         if is_file:
             _appear(part, target, overwrite=overwrite)
     except OSError as error:
-        if error.errno not in _DISK_FULL and error.filename not in (str(part), str(target)):
+        if error.errno not in DISK_FULL and error.filename not in (str(part), str(target)):
             raise  # not about this file
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     finally:

@@ -16,11 +16,11 @@ from bitstream import (
     SymbolDecoder,
 )
 from dsaecodec.codec.gop_coder import SymbolDigest, code_content, code_dynamics
-from dsaecodec.codec.pictures import chunk_frames, grid_size, limited_threads, to_frames
+from dsaecodec.codec.pictures import chunk_frames, grid_size, limited_threads, synthesize_frames
 from dsaecodec.codec.window import View, Window
 from dsaecodec.errors import UsageError
 from dsaecodec.model_io import load_model
-from dsaecodec.synthesis import Planes, expand_planes
+from dsaecodec.synthesis import Planes
 from dsaecodec.video.frame import Frame420, VideoInfo
 
 
@@ -154,9 +154,8 @@ class Decoder:
             with limited_threads(self.threads):
                 z_hat = z[begin - first : part.stop - first].float().to(self.loaded.device)
                 z_hat = z_hat * model.z_steps(gop.quality)
-                a, b = (expand_planes(planes, len(part)) for planes in (previous, current))
-                pictures = model.synthesize(b, a, z_hat)
-                frames = list(to_frames(pictures, info.height, info.width))
+                size = (info.height, info.width)
+                frames = list(synthesize_frames(model, previous, current, z_hat, *size))
             for t, frame in zip(part, frames, strict=True):
                 if t in wanted:
                     yield frame._replace(ticks=view.ticks[t])

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec.errors import ConfigError
-from dsaecodec.synthesis import Yuv
+from dsaecodec.model import SpatialModel
+from dsaecodec.synthesis import Planes, Yuv, expand_planes
 from dsaecodec.video.frame import Frame420
 
 CHUNK_PIXELS = 2**20  # frames are synthesized in batches of about this many pixels
@@ -79,6 +80,14 @@ def to_frames(pictures: Yuv, height: int, width: int) -> Iterator[Frame420]:
         u, v = c[(0, *half)], c[(1, *half)]
         planes = [np.ascontiguousarray(plane) for plane in (y[0, :height, :width], u, v)]
         yield Frame420(planes[0], planes[1], planes[2])
+
+
+def synthesize_frames(
+    model: SpatialModel, previous: Planes, current: Planes, z_hat: Tensor, height: int, width: int
+) -> Iterator[Frame420]:
+    """Frames of dequantized dynamics z_hat [T, C, h, w] that use the planes of two contents."""
+    a, b = (expand_planes(planes, len(z_hat)) for planes in (previous, current))
+    return to_frames(model.synthesize(b, a, z_hat), height, width)
 
 
 def chunk_frames(height: int, width: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 import traceback
@@ -11,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from dsaecodec.errors import CodecError, OutputError
+from dsaecodec.output import DISK_FULL
 
 BROKEN_PIPE = 141
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Failure:
             return cls(str(error), error.hint, error.exit_code)
         if isinstance(error, BrokenPipeError):
             return cls("", None, BROKEN_PIPE)
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             name = error.filename or "standard output"
             return cls(f"{name}: cannot be written: {error.strerror}", None, OutputError.exit_code)
         if isinstance(error, MemoryError):

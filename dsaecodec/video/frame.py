@@ -21,6 +21,7 @@ BT709, UNSPECIFIED, BT470BG, SMPTE170M, BT2020 = (
     6,
     9,
 )  # matrix coefficients, ITU-T H.273 table 4
+_AS_SEEN = {BT470BG: SMPTE170M, UNSPECIFIED: BT709}  # BT.601 has two codes
 KNOWN_MATRICES = frozenset({BT709, BT470BG, SMPTE170M, BT2020})
 
 
@@ -67,6 +68,11 @@ class VideoInfo:
     full_range: bool = False
     sample_aspect: Fraction = Fraction(1)
     num_frames: int | None = None
+
+
+def same_matrix(one: int, other: int) -> bool:
+    """Whether two matrix codes mean the same equations."""
+    return _AS_SEEN.get(one, one) == _AS_SEEN.get(other, other)
 
 
 def plane_shapes(height: int, width: int) -> tuple[tuple[int, int], ...]:

@@ -20,6 +20,7 @@ from dsaecodec.video.frame import (
     UNSPECIFIED,
     Frame420,
     check_frame,
+    same_matrix,
 )
 
 _PRECISE = (
@@ -116,7 +117,7 @@ def to_yuv(
         target = _range(full_range or not is_full_range(frame))
         return _reformat(frame, to, matrix, ColorRange.JPEG, target, size)
     own = _range(is_full_range(frame))
-    if not _same_matrix(matrix_of(frame), matrix) or own != _range(full_range):
+    if not same_matrix(matrix_of(frame), matrix) or own != _range(full_range):
         # Of several files, or of a stream whose colour changes: by way of RGB, which has neither.
         between = "gbrap" if to == "yuva420p" else "gbrp"
         frame = _reformat(frame, between, matrix_of(frame), own, ColorRange.JPEG)
@@ -213,12 +214,6 @@ def _reformat(
         dst_color_range=target_range,
         threads=1,
     )
-
-
-def _same_matrix(one: int, other: int) -> bool:
-    """Whether two codes mean the same equations: BT.601 has two."""
-    one, other = (BT709 if code == UNSPECIFIED else code for code in (one, other))
-    return one == other or {one, other} <= {BT470BG, SMPTE170M}
 
 
 def _range(full: bool) -> ColorRange:

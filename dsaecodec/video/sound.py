@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -14,15 +13,12 @@ import av
 from av.stream import Discard
 
 from bitstream.sound import SoundPacket, SoundTrack
-from dsaecodec.errors import InputVideoError, UsageError
+from dsaecodec.errors import InputVideoError
+from dsaecodec.sound_request import opus_kbps
 from dsaecodec.video.demuxing import open_container
 from dsaecodec.video.sound_coders import OpusCoder
 from dsaecodec.video.sound_copy import CopiedSound
 from dsaecodec.video.sound_recode import Recoder
-
-DEFAULT_KBPS = 32
-_LOWEST_KBPS, _HIGHEST_KBPS = 6, 510  # Opus's own limits
-_OPUS = re.compile(r"opus(?::([0-9]{1,4})k)?")
 
 
 def open_sound(
@@ -43,7 +39,7 @@ def open_sound(
         UsageError: the request is none of these, or the codec cannot be copied.
         InputVideoError: the file cannot be read, or its sound not be decoded.
     """
-    kbps = parse_request(request)
+    kbps = opus_kbps(request)
     if request == "none" or source == "-" or not isinstance(source, (str, os.PathLike)):
         return None
     name = os.fspath(source)
@@ -70,24 +66,6 @@ def open_sound(
                 f"{name}: its sound makes no sense: {error}", hint="leave it out: --audio none"
             ) from None
         return SoundReader(sound, notes, resources.pop_all())
-
-
-def parse_request(request: str) -> int | None:
-    """Check a request for sound; returns the bitrate in kbit/s of Opus, None for any other.
-
-    Raises:
-        UsageError: it is none that `open_sound` knows.
-    """
-    if request in ("copy", "none"):
-        return None
-    match = _OPUS.fullmatch(request)
-    kbps = int(match[1] or DEFAULT_KBPS) if match else 0
-    if not _LOWEST_KBPS <= kbps <= _HIGHEST_KBPS:
-        raise UsageError(
-            f"sound {request!r}, expected opus:{DEFAULT_KBPS}k (any of {_LOWEST_KBPS}k to "
-            f"{_HIGHEST_KBPS}k), copy or none"
-        )
-    return kbps
 
 
 class SoundReader:

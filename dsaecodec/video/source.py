@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from bitstream.limits import MAX_ASPECT
 from dsaecodec.video.decoding import Picture
 from dsaecodec.video.demuxing import NOT_VIDEO_HINT
 from dsaecodec.video.timing import Rate
 
-_LARGEST_ASPECT = 1 << 16
 _WIDEST = 100  # pixels are not a hundred times as wide as high, or the other way round
 
 
@@ -53,6 +53,6 @@ def sane_aspect(aspect: Fraction | None) -> Fraction:
     """A pixel's shape if it makes sense, 1 if not."""
     if not aspect or not Fraction(1, _WIDEST) <= aspect <= _WIDEST:
         return Fraction(1)
-    if max(aspect.numerator, aspect.denominator) > _LARGEST_ASPECT:
-        return aspect.limit_denominator(_LARGEST_ASPECT // _WIDEST)
+    if max(aspect.numerator, aspect.denominator) > MAX_ASPECT:
+        return aspect.limit_denominator(MAX_ASPECT // _WIDEST)
     return aspect

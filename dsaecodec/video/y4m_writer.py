@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from dsaecodec.video.frame import Frame420, VideoInfo
-from dsaecodec.video.y4m import MATRIX_FIELD
-
-_MAGIC = b"YUV4MPEG2"
+from dsaecodec.video.y4m import MAGIC, MATRIX_FIELD
 
 
 class Y4mWriter:
@@ -29,7 +27,7 @@ class Y4mWriter:
             f"C420mpeg2 XCOLORRANGE={'FULL' if info.full_range else 'LIMITED'} "
             f"{MATRIX_FIELD}{info.matrix}"
         )
-        stream.write(_MAGIC + b" " + fields.encode() + b"\n")
+        stream.write(MAGIC + b" " + fields.encode() + b"\n")
 
     def write(self, frame: Frame420) -> None:
         """Append one frame."""
