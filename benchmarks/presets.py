@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.evaluate import bd_rate_percent
+from benchmarks.rd.bd import bd_rate_percent
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video
 from dsaecodec.metrics import mean_rgb_psnr_db, mse
 from dsaecodec.model import lagrangian
@@ -96,8 +96,9 @@ def summarize(rows: list[Row]) -> str:
         )
         cost = np.mean([a.cost / b.cost - 1 for a, b in zip(mine, other, strict=True)])
         curves = [[(r.bpp, r.psnr_rgb) for r in part] for part in (other, mine)]
+        rate = bd_rate_percent(*curves)
         slower = sum(r.seconds for r in mine) / sum(r.seconds for r in other)
-        return 100 * float(cost), bd_rate_percent(*curves), slower
+        return 100 * float(cost), np.nan if rate is None else rate, slower
 
     presets = [name for name in PRESETS if name != "medium" and any(r.preset == name for r in rows)]
     lines = ["| against medium | J | J by the encoder | BD-rate | time |", "|---|---|---|---|---|"]

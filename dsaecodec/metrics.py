@@ -79,7 +79,7 @@ def ms_ssim(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float |
     import pytorch_msssim  # PyTorch takes seconds to load, and PSNR needs none of it
     import torch
 
-    x, y = (torch.from_numpy(a).permute(2, 0, 1)[None].float() for a in (reference, decoded))
+    x, y = (torch.tensor(a).permute(2, 0, 1)[None].float() for a in (reference, decoded))
     with torch.no_grad():
         return float(pytorch_msssim.ms_ssim(x, y, data_range=255))
 

@@ -68,11 +68,12 @@ def test_nothing_imports_tests_or_benchmarks() -> None:
     assert importers("tests") | importers("benchmarks") == set()
 
 
-LIGHT = "argument_values arguments cli draw errors listing model_store output rate".split()
+LIGHT = "argument_values arguments cli errors listing model_store output rate sound_request".split()
 COMMANDS = [path.stem for path in files("dsaecodec/commands")]
+DRAWING = [f"draw/{path.stem}" for path in files("dsaecodec/draw")]
 
 
-@pytest.mark.parametrize("file", LIGHT + [f"commands/{name}" for name in COMMANDS])
+@pytest.mark.parametrize("file", LIGHT + DRAWING + [f"commands/{name}" for name in COMMANDS])
 def test_light_modules_do_not_import_torch(file: str) -> None:
     assert (ROOT / "dsaecodec" / f"{file}.py").exists()
     heavy = importers("torch") | importers("compressai") | importers("torchvision")

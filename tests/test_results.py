@@ -3,70 +3,82 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 
 from benchmarks import presets
-from benchmarks.evaluate import Row, bd_rate_percent, read_anchors
+from benchmarks.rd import tables
+from benchmarks.rd.bd import summarize
+from benchmarks.rd.names import ANCHOR, OURS
+from benchmarks.rd.point import Point, read_points
+from benchmarks.rd.registry import all_codecs
+from dsaecodec.model_io import load_model
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+RUNS = ("drawn", "natural_valid")
+LABELS = {codec.name: codec.label for codec in all_codecs(None, [])}
 
 
-def read_rows(name: str) -> list[Row]:
-    with open(RESULTS / name, newline="") as file:
-        return [
-            Row(**{k: type_of(k)(v) for k, v in row.items()})  # type: ignore[arg-type]
-            for row in csv.DictReader(file)
-        ]
+def read_run(name: str) -> list[Point]:
+    return read_points(RESULTS / name / "points.csv")
 
 
-def type_of(column: str) -> type:
-    return {"str": str, "int": int, "float": float}[str(Row.__annotations__[column])]
+@pytest.mark.parametrize("name", RUNS)
+def test_rows_are_consistent(name: str) -> None:
+    points = read_run(name)
+    assert len({(p.group, p.clip, p.codec, p.quality) for p in points}) == len(points) > 100
+    for point in points:
+        pixels = point.frames * point.height * point.width
+        assert point.bpp == pytest.approx(8 * point.bytes / pixels)
+        if point.codec.startswith(OURS):
+            assert None not in (point.content_bits, point.dynamics_bits, point.overhead_bits)
+            parts = (point.content_bits, point.dynamics_bits, point.overhead_bits)
+            assert sum(filter(None, parts)) == 8 * point.bytes
+    run = json.loads((RESULTS / name / "run.json").read_text())
+    assert run["model"] == load_model(device="cpu").identity.hex()
+    assert "+" not in run["commit"] and run["command"].startswith("python benchmarks/rd_curve.py")
+    with open(RESULTS / name / "settings.csv", newline="") as file:
+        described = {(row["codec"], float(row["quality"])) for row in csv.DictReader(file)}
+    assert {(p.codec, p.quality) for p in points} <= described
 
 
-def test_rows_are_consistent():
-    rows = read_rows("natural_valid.csv")
-    assert len({(r.clip, r.content, r.quality) for r in rows}) == len(rows) == 120
-    for row in rows:
-        assert row.bpp == pytest.approx(8 * row.bytes / (row.frames * row.height * row.width), 1e-3)
-        assert row.content_bits + row.dynamics_bits + row.overhead_bits == 8 * row.bytes
-    from dsaecodec.model_io import load_model
+@pytest.mark.parametrize("name", RUNS)
+def test_the_tables_are_those_of_the_rows(name: str) -> None:
+    text, points = (RESULTS / name / "tables.md").read_text(), read_run(name)
+    for group in tables.groups_of(points):
+        part = tables.of_group(points, group)
+        for table in (tables.bd_table(part, LABELS), tables.means_table(part, LABELS)):
+            assert tables.markdown(table) in text, group
+        for line in tables.winners(part, LABELS):
+            assert line in text
 
-    assert {r.model for r in rows} == {load_model(device="cpu").identity.hex()}
 
-
-def test_readme_states_the_mean_of_the_csv(footage):
-    pytest.importorskip("bjontegaard")
-    anchors = read_anchors(footage / "anchors.csv")["x264-medium"]
+def test_readme_states_what_the_csv_says() -> None:
     readme = (ROOT / "README.md").read_text()
-    for name in ("natural_valid.csv", "natural_valid_step0.csv"):
-        rates = []
-        for clip, anchor in anchors.items():
-            points = [
-                (r.bpp, r.psnr_rgb)
-                for r in read_rows(name)
-                if r.clip == clip and r.content == "gop"
-            ]
-            rates.append(bd_rate_percent(anchor, points))
-        assert f"{sum(rates) / len(rates):+.1f} %" in readme, (name, sum(rates) / len(rates))
+    points = read_run("natural_valid")
+    stated = {s.codec: s.mean for s in summarize(points, ANCHOR)}
+    rows = [line.split("|") for line in readme.splitlines() if line.startswith("|")]
+    cells = {row[1].strip(" *"): [cell.strip(" *") for cell in row[2:-1]] for row in rows}
+    for codec, mean in stated.items():
+        if codec == "dsaecodec-first":
+            continue
+        assert mean is not None and cells[LABELS[codec]][0] == f"{mean:+.1f} %"
+    for row in tables.latents_table(points)[1:]:
+        assert cells[f"-q {row[0]}"][0] == row[1]
+        assert cells[f"-q {row[0]}"][-2:] == [row[2], row[3]]
+    step0 = read_points(RESULTS / "natural_valid_step0" / "points.csv")
+    start = {s.codec: s.mean for s in summarize(step0, ANCHOR)}[OURS]
+    assert f"{start:+.1f} %" in readme
 
 
-def test_bd_rate_of_known_curves():
-    anchor = [(0.1 * 2**i, 30.0 + 3 * i) for i in range(5)]
-    half = [(rate / 2, db) for rate, db in anchor]
-    assert bd_rate_percent(anchor, anchor) == pytest.approx(0, abs=1e-9)
-    assert bd_rate_percent(anchor, half) == pytest.approx(-50)
-    assert bd_rate_percent(half, anchor) == pytest.approx(100)
-
-
-def test_the_table_of_presets_is_that_of_its_rows():
-    pytest.importorskip("bjontegaard")
+def test_the_table_of_presets_is_that_of_its_rows() -> None:
     columns = presets.Row.__annotations__
     with open(RESULTS / "presets_dev.csv", newline="") as file:
         rows = [
-            presets.Row(**{name: read_field(columns[name], text) for name, text in row.items()})
+            presets.Row(**{name: read_field(columns[name], text) for name, text in row.items()})  # type: ignore[arg-type]
             for row in csv.DictReader(file)
         ]
     assert presets.summarize(rows) == (RESULTS / "presets_dev.md").read_text()

@@ -1,4 +1,4 @@
-"""Drawn clips, for demonstrations and tests that may not need a data set.
+"""Drawn clips of ordinary video, for demonstrations and tests that may not need a data set.
 
 Everything is a formula of time and a seed: a band-limited texture pans behind a few textured shapes
 that move with momentum and bounce off the border. Motion is sub-pixel, edges are anti-aliased.

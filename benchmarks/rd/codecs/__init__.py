@@ -1,0 +1,1 @@
+"""What is compared: each module is one family of codecs behind the interface of `rd.codec`."""

@@ -1,0 +1,164 @@
+"""Our own codec: a rate is the bytes of the whole file."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+
+import bitstream
+from benchmarks.rd.clip import Clip, Frames
+from benchmarks.rd.codec import CannotCode, Codec, Coded, ModelSize
+from benchmarks.rd.measure import as_rgb
+from bitstream import Colour, Gop, Header, StreamWriter, SymbolCounter, SymbolDecoder
+from bitstream.limits import VERSION
+from dsaecodec import __version__
+from dsaecodec.codec import Decoder, EncodeOptions, encode_video
+from dsaecodec.codec.gop_coder import code_dynamics, fixed
+from dsaecodec.codec.gop_encoder import GopEncoder
+from dsaecodec.codec.gop_plan import plan_gops
+from dsaecodec.codec.pictures import grid_size, limited_threads
+from dsaecodec.codec.preset import PRESETS
+from dsaecodec.errors import InputVideoError
+from dsaecodec.model_io import LoadedModel, load_model
+from dsaecodec.model_store import find_model
+from dsaecodec.video import Frame420, rgb_to_420
+
+_QUALITIES = (15.0, 30.0, 45.0, 60.0, 75.0)
+
+
+def our_codecs(model: str | None = None) -> list[Codec]:
+    """The presets and the ablation, of the weights of that name or path."""
+    medium = Ours("dsaecodec", "dsaecodec", model)
+    fast = Ours("dsaecodec-fast", "dsaecodec fast", model, "fast")
+    slow = Ours("dsaecodec-slow", "dsaecodec slow", model, "slow", all_qualities=_QUALITIES)
+    first = OursFromFirstFrame("dsaecodec-first", "dsaecodec, f from the first frame", model)
+    return [medium, fast, slow, first]
+
+
+@dataclass(frozen=True)
+class Ours(Codec):
+    """dsaecodec with a preset.
+
+    Attributes:
+        model: name or path of the weights, None for the default.
+        preset: of the encoder.
+    """
+
+    name: str
+    label: str
+    model: str | None = None
+    preset: str = "medium"
+    threads: int = 1
+    qualities: tuple[float, ...] = _QUALITIES
+    all_qualities: tuple[float, ...] = (5.0, *_QUALITIES, 90.0)
+
+    def settings(self, clip: Clip, quality: float) -> str:
+        """The command, versions and the weights' identity."""
+        identity = _load(self.model).identity.hex()
+        command = f"dsaecodec encode -q {quality:g} --preset {self.preset} --audio none"
+        versions = f"dsaecodec {__version__}, format {VERSION}, weights {identity}"
+        colour = "" if clip.kind == "yuv420" else "; RGB as YUV 4:2:0 BT.709 full range"
+        return f"{command}; {versions}{colour}"
+
+    def encode(self, clip: Clip, quality: float) -> Coded:
+        """Code a clip to one file."""
+        options = EncodeOptions(_whole(quality), None, self.threads, "cpu", self.model, self.preset)
+        sink = io.BytesIO()
+        try:
+            encode_video(_frames_420(clip), clip.info, sink, options)
+        except InputVideoError as error:
+            raise CannotCode(str(error)) from error
+        return Coded((sink.getvalue(),))
+
+    def decode(self, coded: Coded, clip: Clip) -> Frames:
+        """Decode a file."""
+        source = io.BytesIO(coded.packets[0])
+        reader = Decoder(source, device="cpu", threads=self.threads, model=self.model)
+        frames = list(reader)
+        return frames if clip.kind == "yuv420" else as_rgb(clip, frames)
+
+    def size(self, clip: Clip) -> ModelSize:
+        """Parameters, and bytes of the weights' file."""
+        numbers = sum(p.numel() for p in _load(self.model).model.parameters())
+        return ModelSize(numbers, find_model(self.model, None).stat().st_size)
+
+    def account(self, coded: Coded, clip: Clip) -> dict[str, float]:
+        """What the file's bits went to, and what the prior's memory saved."""
+        data = coded.packets[0]
+        summary = bitstream.scan(io.BytesIO(data))
+        loaded = _load(self.model)
+        size = grid_size(clip.info.height, clip.info.width)
+        with limited_threads(self.threads):
+            reader = bitstream.StreamReader(io.BytesIO(data))
+            saved = sum(_saved_by_memory(loaded, size, gop) for gop in reader)
+        return {
+            "content_bits": 8 * summary.content_bytes,
+            "dynamics_bits": 8 * summary.dynamics_bytes,
+            "overhead_bits": 8 * summary.overhead_bytes,
+            "prior_saved_bits": saved,
+        }
+
+
+@dataclass(frozen=True)
+class OursFromFirstFrame(Ours):
+    """The ablation: every GOP's content inferred from its first frame alone."""
+
+    def settings(self, clip: Clip, quality: float) -> str:
+        """As the codec's own."""
+        return super().settings(clip, quality) + "; contents inferred from first frames"
+
+    def encode(self, clip: Clip, quality: float) -> Coded:
+        """Code a clip to one file."""
+        loaded, info, sink = _load(self.model), clip.info, io.BytesIO()
+        colour = Colour(info.matrix, info.full_range)
+        header = Header(loaded.identity, info.width, info.height, info.fps, colour)
+        writer, preset = StreamWriter(sink, header), PRESETS[self.preset]
+        coder = GopEncoder(
+            loaded, info.height, info.width, _whole(quality), preset=preset, first_frame_only=True
+        )
+        for plan in plan_gops(_frames_420(clip), preset.gop):
+            with limited_threads(self.threads):
+                gops = coder.encode(plan)
+            for gop in gops:
+                writer.write_gop(gop)
+        writer.finish()
+        return Coded((sink.getvalue(),))
+
+
+_load_once = lru_cache(maxsize=4)(load_model)
+
+
+def _load(model: str | None) -> LoadedModel:
+    return _load_once(model, "cpu")
+
+
+def _whole(quality: float) -> int:
+    if quality != round(quality):
+        raise CannotCode(f"qualities of dsaecodec are whole numbers, not {quality:g}")
+    return round(quality)
+
+
+def _frames_420(clip: Clip) -> list[Frame420]:
+    info = clip.info
+    return [
+        frame if isinstance(frame, Frame420) else rgb_to_420(frame, info.matrix, info.full_range)
+        for frame in clip.frames
+    ]
+
+
+def _saved_by_memory(loaded: LoadedModel, size: tuple[int, int], gop: Gop) -> float:
+    """Bits that a GOP's dynamics would cost more with the prior's state held at zero.
+
+    Ideal code lengths of the same symbols under the same weights.
+    """
+    saved = 0.0
+    for segment in gop.segments:
+        setting = (size, gop.quality, gop.refs_previous, segment.num_frames)
+        coder = SymbolDecoder(segment.payload, loaded.tables)
+        z = code_dynamics(loaded.model, coder, *setting, None)
+        with_memory, without = SymbolCounter(loaded.tables), SymbolCounter(loaded.tables)
+        code_dynamics(loaded.model, with_memory, *setting, fixed(z))
+        code_dynamics(loaded.model, without, *setting, fixed(z), remember=False)
+        saved += without.bits - with_memory.bits
+    return saved

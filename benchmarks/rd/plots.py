@@ -1,0 +1,187 @@
+"""Rate-distortion curves, labelled at their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from benchmarks.rd.bd import Metric
+from benchmarks.rd.names import OURS
+from benchmarks.rd.point import Point
+from benchmarks.rd.tables import groups_of, mean_points, of_group
+from dsaecodec.metrics import MAX_PSNR_DB
+
+Labels = Mapping[str, str]
+
+# Okabe and Ito's colours, told apart by colour-blind readers too; a family has one, its presets
+# differ by dashes
+_FAMILIES: tuple[tuple[str, str], ...] = (
+    ("dsaecodec", "#d55e00"),
+    ("x264", "#8a8a8a"),
+    ("x265", "#0072b2"),
+    ("vp9", "#56b4e9"),
+    ("av1", "#009e73"),
+    ("mpeg2", "#bbbbbb"),
+    ("lstm", "#cc79a7"),
+    ("pca", "#b8860b"),
+    ("webp", "#222222"),
+)
+_DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 2, 1, 2)))
+_AXES: dict[Metric, str] = {
+    "psnr_rgb": "PSNR RGB, dB",
+    "psnr_yuv": "PSNR YUV 6:1:1, dB",
+    "ms_ssim": "MS-SSIM",
+}
+_STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#777777",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dsaecodec",
+}
+
+
+def draw_curves(
+    points: Sequence[Point], labels: Labels, stem: Path, metric: Metric = "psnr_rgb"
+) -> None:
+    """Write STEM.png and STEM.svg: a panel a group, the mean over clips of each codec."""
+    groups = [g for g in groups_of(points) if _has(of_group(points, g), metric)]
+    columns = min(3, max(1, len(groups)))
+    rows = -(-max(1, len(groups)) // columns)
+    with plt.rc_context(_STYLE):
+        figure, panels = plt.subplots(
+            rows, columns, figsize=(6.6 * columns, 4.6 * rows), squeeze=False, layout="constrained"
+        )
+        for axes in panels.flat[len(groups) :]:
+            axes.set_visible(False)
+        for axes, group in zip(panels.flat, groups, strict=False):
+            part = of_group(points, group)
+            _panel(axes, part, labels, metric)
+            axes.set_title(_title(group, part), loc="left", fontweight="bold")
+        _save(figure, stem)
+
+
+def draw_clips(
+    points: Sequence[Point], labels: Labels, stem: Path, metric: Metric = "psnr_rgb"
+) -> None:
+    """Write STEM.png and STEM.svg: one group, a panel a clip."""
+    clips = sorted({point.clip for point in points})
+    columns = min(3, max(1, len(clips)))
+    rows = -(-max(1, len(clips)) // columns)
+    with plt.rc_context(_STYLE):
+        figure, panels = plt.subplots(
+            rows, columns, figsize=(6 * columns, 3.9 * rows), squeeze=False, layout="constrained"
+        )
+        for axes in panels.flat[len(clips) :]:
+            axes.set_visible(False)
+        for axes, clip in zip(panels.flat, clips, strict=False):
+            _panel(axes, [p for p in points if p.clip == clip], labels, metric)
+            axes.set_title(clip, loc="left", fontsize=9)
+        _save(figure, stem)
+
+
+def colour_of(codec: str) -> str:
+    """The colour of a codec's family."""
+    return next((c for family, c in _FAMILIES if codec.startswith(family)), "#6a4c93")
+
+
+def _panel(axes: Axes, points: Sequence[Point], labels: Labels, metric: Metric) -> None:
+    ends: list[tuple[float, float, str, str]] = []
+    used: dict[str, int] = {}
+    for codec in dict.fromkeys(point.codec for point in points):
+        colour, label = colour_of(codec), labels.get(codec, codec)
+        parts = mean_points(points, codec)
+        curve = [(_mean(p, "bpp"), _mean(p, metric)) for p in parts if _has(p, metric)]
+        if metric != "ms_ssim" and any(db >= MAX_PSNR_DB for _, db in curve):
+            _lossless(axes, curve[0][0], f"{label}: {curve[0][0]:.3g} bpp", colour)
+            continue
+        if not curve:
+            continue
+        dashes = _DASHES[min(used.get(colour, 0), len(_DASHES) - 1)]
+        used[colour] = used.get(colour, 0) + 1
+        ours = codec == OURS
+        rate, value = zip(*curve, strict=True)
+        axes.plot(
+            rate, value, color=colour, linestyle=dashes, marker="o",
+            markersize=5 if ours else 2.5, linewidth=2.8 if ours else 1.3, zorder=3 if ours else 2,
+        )  # fmt: skip
+        ends.append((rate[-1], value[-1], label, colour))
+    axes.set_xscale("log")
+    axes.set_xlabel("bits a pixel (log)")
+    axes.set_ylabel(_AXES[metric])
+    axes.grid(alpha=0.25, which="both", linewidth=0.5)
+    axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    _label_ends(axes, ends)
+
+
+def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+    """Names in the right margin, in the order of the curves' ends and never over one another."""
+    if not ends:
+        return
+    low, high = axes.get_ylim()
+    gap = (high - low) / max(16, len(ends))
+    ends = sorted(ends, key=lambda end: end[1])
+    places: list[float] = []
+    for _, value, _, _ in ends:
+        places.append(max(value, places[-1] + gap if places else value))
+    excess = places[-1] - high
+    if excess > 0:  # push down from the top
+        places[-1] = high
+        for i in range(len(places) - 2, -1, -1):
+            places[i] = min(places[i], places[i + 1] - gap)
+    right = axes.get_yaxis_transform()
+    for (rate, value, label, colour), place in zip(ends, places, strict=True):
+        axes.annotate(
+            label, (rate, value), (1.03, place), "data", right,
+            color=colour, va="center", fontsize=8.5, annotation_clip=False,
+            fontweight="bold" if label == OURS else "normal",
+            arrowprops={"arrowstyle": "-", "color": colour, "alpha": 0.45, "linewidth": 0.7,
+                        "shrinkA": 1, "shrinkB": 3},
+        )  # fmt: skip
+    axes.set_ylim(low, high)
+
+
+def _lossless(axes: Axes, rate: float, label: str, colour: str) -> None:
+    axes.plot([rate], [0.985], "^", color=colour, transform=axes.get_xaxis_transform(), zorder=4)
+    axes.annotate(
+        label, (rate, 0.985), xycoords=axes.get_xaxis_transform(), xytext=(-6, 0), ha="right",
+        textcoords="offset points", va="center", fontsize=8, color=colour,
+    )  # fmt: skip
+
+
+def _title(group: str, points: Sequence[Point]) -> str:
+    clips = {point.clip for point in points}
+    sizes = {(p.width, p.height) for p in points}
+    width, height = max(sizes)
+    size = f"{width}×{height}" if len(sizes) == 1 else f"up to {width}×{height}"
+    frames = {p.frames for p in points}
+    length = f"{frames.pop()} frames" if len(frames) == 1 else f"{min(frames)}–{max(frames)} frames"
+    return f"{group}: mean of {len(clips)} clips, {size}, {length}"
+
+
+def _has(points: Sequence[Point], metric: Metric) -> bool:
+    return bool(points) and all(getattr(point, metric) is not None for point in points)
+
+
+def _mean(points: Sequence[Point], name: str) -> float:
+    return float(np.mean([getattr(point, name) for point in points]))
+
+
+def _save(figure: Figure, stem: Path) -> None:
+    figure.savefig(stem.with_suffix(".png"), dpi=130, metadata={"Software": None})
+    figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+    plt.close(figure)
