@@ -21,7 +21,6 @@ if __package__ in (None, ""):  # run as a file: the packages are beside it
 
 from benchmarks.rd.cache import Cache
 from benchmarks.rd.clip import Clip
-from benchmarks.rd.codecs.pca import CACHE_VARIABLE
 from benchmarks.rd.codecs.peer import speed_peers
 from benchmarks.rd.complexity import Complexity
 from benchmarks.rd.costs import measure_costs
@@ -42,20 +41,39 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Formatter)
     add = parser.add_argument
     add("--clips", type=Path, nargs="+", metavar="DIR", help="folders of footage, a table each")
-    add("--set", choices=("drawn", "sprites", "natural"), help="drawn clips (without --clips), "
-        "the Sprites of Li & Mandt from the folder of sheets in --clips, or footage (with --clips)")
+    add(
+        "--set",
+        choices=("drawn", "sprites", "natural"),
+        help="drawn clips (without --clips), "
+        "the Sprites of Li & Mandt from the folder of sheets in --clips, or footage (with --clips)",
+    )
     add("--codecs", nargs="+", metavar="NAME", help="only these, and the anchor x264-medium")
-    add("--qualities", nargs="+", default=[], metavar="Q,Q,…",
-        help="15,30,45 for ours, x265-medium=22,28,34 for another")
-    add("--full", action="store_true", help="more clips and qualities, whole clips, every codec")
+    add(
+        "--qualities",
+        nargs="+",
+        default=[],
+        metavar="Q,Q,…",
+        help="15,30,45 for ours, x265-medium=22,28,34 for another",
+    )
+    add("--full", action="store_true", help="more clips and qualities, whole clips, more codecs")
     add("--frames", type=int, metavar="N", help="of a clip of footage at most (64, --full: all)")
     add("--model", metavar="NAME|PATH", help="weights of ours")
-    add("--peer", action="append", default=[], metavar="NAME=PATH",
-        help="a model of CompressAI with its checkpoint, ssf2020=PATH; again for more points")
+    add(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="a model of CompressAI with its checkpoint, ssf2020=PATH; again for more points",
+    )
     add("-o", "--out", type=Path, default=Path("benchmarks/out"), metavar="DIR")
     add("--cache", type=Path, metavar="DIR", help="where results are kept (OUT/cache)")
-    add("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N",
-        help="points measured at once (2), one thread each")
+    add(
+        "--jobs",
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        metavar="N",
+        help="points measured at once (2), one thread each",
+    )
     add("--threads", type=int, default=2, metavar="N", help="of the table of speeds (2)")
     add("--no-complexity", action="store_true", help="leave out speeds and memory")
     add("--quiet", action="store_true", help="no progress bar")
@@ -98,7 +116,6 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     qualities = choose_qualities(codecs, args.qualities, args.full)
     clips, notes = load_clips(args)
     cache = Cache(args.cache or args.out / "cache")
-    os.environ.setdefault(CACHE_VARIABLE, str(cache.folder / "pca"))
     args.out.mkdir(parents=True, exist_ok=True)
     with Display(args.quiet) as display:
         jobs = plan_jobs(clips, codecs, qualities)

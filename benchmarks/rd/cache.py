@@ -72,15 +72,15 @@ class Cache:
         return self.folder / _digest(key)
 
 
-def code_digest(codec: Codec) -> str:
-    """Digest of the source code that decides a codec's results, ours as far as it is imported."""
-    return _code_digest(type(codec).__module__)
+def code_digest(codec: Codec, measuring: str = "benchmarks.rd.measure") -> str:
+    """Digest of the source code of a codec, of what measures it, and of what they import."""
+    return _code_digest((type(codec).__module__, measuring))
 
 
 @cache
-def _code_digest(module: str) -> str:
+def _code_digest(modules: tuple[str, ...]) -> str:
     found: dict[str, bytes] = {}
-    todo = [module, "benchmarks.rd.measure"]
+    todo = list(modules)
     while todo:
         name = todo.pop()
         if name in found or name.split(".")[0] not in _OURS:

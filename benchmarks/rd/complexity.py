@@ -7,7 +7,6 @@ the codec has a model, once more to count multiply-adds.
 
 from __future__ import annotations
 
-import copy
 import csv
 import ctypes
 import gc
@@ -40,6 +39,7 @@ class Complexity:
         height, width, frames: of the clip.
         threads: that it was given.
         encode_fps, decode_fps: frames a second of wall time, first use excluded; None: it failed.
+            What a codec does in every call counts: ours reads its weights.
         encode_kmac_px, decode_kmac_px: thousands of multiply-adds a pixel of the clip, see
             `macs.count_macs`; None for codecs that are not networks.
         parameters: numbers of its model, None without one.
@@ -68,7 +68,7 @@ class Complexity:
 
 def measure_complexity(codec: Codec, clip: Clip, quality: float, threads: int) -> Complexity:
     """Measure a codec; one that fails gives a row whose note says why."""
-    codec = with_threads(codec, threads)
+    codec = codec.with_threads(threads)
     info = clip.info
     row = Complexity(codec.name, info.height, info.width, len(clip.frames), threads)
     try:
@@ -84,13 +84,6 @@ def measure_complexity(codec: Codec, clip: Clip, quality: float, threads: int) -
         return replace(row, note=str(error))
     except Exception as error:  # a fault of one codec, or the end of its process: others go on
         return replace(row, note=f"failed: {type(error).__name__}: {error}")
-
-
-def with_threads(codec: Codec, threads: int) -> Codec:
-    """The same codec with another number of threads."""
-    changed = copy.copy(codec)
-    object.__setattr__(changed, "threads", threads)  # some are frozen dataclasses
-    return changed
 
 
 @dataclass(frozen=True)

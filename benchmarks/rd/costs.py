@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache
 
+from benchmarks.rd import complexity
 from benchmarks.rd.cache import Cache, code_digest
 from benchmarks.rd.clip import Clip, rgb_clip
 from benchmarks.rd.codec import CannotCode, Codec
@@ -40,7 +41,13 @@ def _measure(codec: Codec, clip: Clip, threads: int, cache: Cache) -> Complexity
         settings = codec.settings(clip, quality)
     except (CannotCode, CodecError):
         return None
-    key = ("complexity", clip.fingerprint, settings, code_digest(codec), str(threads))
+    key = (
+        "complexity",
+        clip.fingerprint,
+        settings,
+        code_digest(codec, complexity.__name__),
+        str(threads),
+    )
     known = cache.find_text(key)
     if known is not None:
         return Complexity(**json.loads(known))

@@ -14,7 +14,9 @@ from benchmarks.rd.codecs.peer import peer_codecs
 from benchmarks.rd.names import ANCHOR, OURS
 from dsaecodec.errors import UsageError
 
-_ONLY_IN_FULL = {"dsaecodec-fast", "dsaecodec-slow", "x264-veryfast", "mpeg2"}
+_ONLY_BY_NAME = {"dsaecodec-slow"}  # takes as long as all others together
+_ONLY_IN_FULL = {"dsaecodec-fast", "x264-veryfast", "mpeg2"}
+_SMALL_PICTURES = ("webp", "pca", "lstm")
 _SLOW_ON_FOOTAGE = {"x265-veryslow", "av1-p2"}  # a picture or two a second, beyond a quick run
 
 
@@ -41,8 +43,11 @@ def choose(
         UsageError: a name is unknown.
     """
     if names is None:
-        left_out = _ONLY_IN_FULL | (_SLOW_ON_FOOTAGE if footage else set())
-        return [codec for codec in codecs if full or codec.name not in left_out]
+        quick = _ONLY_IN_FULL | (_SLOW_ON_FOOTAGE if footage else set())
+        left_out = _ONLY_BY_NAME | (set() if full else quick)
+        if footage:
+            codecs = [codec for codec in codecs if not codec.name.startswith(_SMALL_PICTURES)]
+        return [codec for codec in codecs if codec.name not in left_out]
     known = {codec.name: codec for codec in codecs}
     wanted = dict.fromkeys(names)
     unknown = [name for name in wanted if name not in known]

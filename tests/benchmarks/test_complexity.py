@@ -17,7 +17,6 @@ from benchmarks.rd.complexity import (
     Complexity,
     measure_complexity,
     read_complexity,
-    with_threads,
     write_complexity,
 )
 from benchmarks.rd.macs import Macs, count_macs
@@ -94,7 +93,7 @@ def test_networks_have_a_size_and_multiply_adds() -> None:
     row = measure_complexity(codec, CLIP, 0, 3)
     assert (row.note, row.threads, row.parameters, row.weight_bytes) == ("", 3, 1600, 7)
     assert row.encode_kmac_px == row.decode_kmac_px == pytest.approx(40**3 / (32 * 50) / 1e3)
-    assert codec.threads == 1 and with_threads(codec, 3) == replace(codec, threads=3)
+    assert codec.threads == 1 and codec.with_threads(3) == replace(codec, threads=3)
 
 
 @pytest.mark.parametrize(

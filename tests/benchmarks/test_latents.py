@@ -45,9 +45,9 @@ def _noise(num_frames: int) -> Frames:
 
 def _clips(group: str, count: int) -> list[Clip]:
     if group == "balls":
-        drawn = [bouncing_balls(24, 9000 + seed).frames for seed in range(count)]
+        drawn = [bouncing_balls(32, 9000 + seed).frames for seed in range(count)]
     else:
-        drawn = [clip.frames for clip in random_characters(count, 12, 9000, held_out=True)]
+        drawn = [clip.frames for clip in random_characters(count, 16, 9000, held_out=True)]
     return [rgb_clip(f"{group}-{n}", group, frames) for n, frames in enumerate(drawn)]
 
 
@@ -286,9 +286,8 @@ def test_weights_belong_to_what_is_drawn_today(group: str) -> None:
 @pytest.mark.parametrize(("group", "variant"), SHIPPED)
 def test_more_quality_is_more_bytes_and_more_db(group: str, variant: Variant) -> None:
     codec = LatentCodec(variant)
-    sizes, dbs = [], []
+    clips, sizes, dbs = _clips(group, 12), [], []
     for quality in (0, 2, 4):
-        clips = _clips(group, 4)
         coded = [codec.encode(clip, quality) for clip in clips]
         sizes.append(np.mean([c.num_bytes for c in coded]))
         decoded = [codec.decode(c, clip) for clip, c in zip(clips, coded, strict=True)]

@@ -14,7 +14,8 @@ import torch
 
 from benchmarks.latents.coding import decode_clip, encode_clip
 from benchmarks.latents.head import NUM_LEVELS
-from benchmarks.latents.model import SIZE, VARIANTS, LatentModel, Variant, num_parameters
+from benchmarks.latents.model import VARIANTS, LatentModel, Variant, num_parameters
+from benchmarks.latents.pictures import SIZE
 from benchmarks.latents.store import identity, read_weights, weights_path
 from benchmarks.rd.clip import Clip, Frames
 from benchmarks.rd.codec import CannotCode, Codec, Coded, ModelSize
