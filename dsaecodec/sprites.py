@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +111,7 @@ def open_sprites(folder: str | Path) -> Sprites:
     """
     root = Path(folder)
     names = [[f"{layer}/{value}.png" for value in range(NUM_VALUES)] for layer in _LAYERS]
-    missing = [name for name in (*sum(names, []), _SHOES) if not (root / name).is_file()]
+    missing = [name for name in chain(*names, [_SHOES]) if not (root / name).is_file()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputVideoError(f"{root}: sprite sheet {missing[0]}{more} missing", hint=_HINT)

@@ -107,7 +107,7 @@ class _Box:
         """[N(N-1)/2]: time until two balls that near each other touch, or infinity."""
         r = self.positions[self._second] - self.positions[self._first]
         v = self.velocities[self._second] - self.velocities[self._first]
-        # |r + v t|² = reach²: a t² + 2 b t + c = 0, the earlier root in the form that does not cancel
+        # |r + v t|² = reach²: a t² + 2 b t + c = 0; the earlier root, without cancellation
         a, b, c = (v * v).sum(1), (r * v).sum(1), (r * r).sum(1) - self._reach2
         root = b * b - a * c
         meets = (b < 0) & (root > 0)

@@ -1,4 +1,4 @@
-"""What a character is: six bodies, from a human to a robot, and the sword that all of them wield."""
+"""What a character is: six bodies, from a human to a robot, and the sword that all wield."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def _ears(layer: Layer, pose: Pose, body: _Body) -> None:
 
 def _horn(layer: Layer, x: float, y: float, outward: int, level: int) -> None:
     layer.paint(limb((x, y), (x + 3 * outward, y - 2.5), 2.3, 1.8), level, "linen")
-    layer.paint(limb((x + 3 * outward, y - 2.5), (x + 2.4 * outward, y - 7), 1.8, 0.8), level, "linen")
+    layer.paint(
+        limb((x + 3 * outward, y - 2.5), (x + 2.4 * outward, y - 7), 1.8, 0.8), level, "linen"
+    )
 
 
 def _face(layer: Layer, pose: Pose, body: _Body) -> None:
@@ -131,6 +133,6 @@ def draw_sword(pose: Pose) -> Layer:
     guard = (hand.x + 0.22 * dx, hand.y + 0.22 * dy)
     scale = 3.2 / max((dx * dx + dy * dy) ** 0.5, 4.0)
     across = (-dy * scale, dx * scale)
-    ends = [(guard[0] + sign * across[0], guard[1] + sign * across[1]) for sign in (-1, 1)]
-    layer.paint(limb(*ends, 1.3, 1.3), level + 1, "gold")
+    one, other = ((guard[0] + sign * across[0], guard[1] + sign * across[1]) for sign in (-1, 1))
+    layer.paint(limb(one, other, 1.3, 1.3), level + 1, "gold")
     return layer

@@ -23,7 +23,13 @@ CYCLE = 8
 NUM_VALUES = 6
 NUM_CHARACTERS = NUM_VALUES ** len(ATTRIBUTES)
 _NUM_TRAIN = 1000
-_PAINTERS = {"body": draw_body, "bottom": draw_bottom, "top": draw_top, "hair": draw_hair, "sword": lambda _, pose: draw_sword(pose)}
+_PAINTERS = {
+    "body": draw_body,
+    "bottom": draw_bottom,
+    "top": draw_top,
+    "hair": draw_hair,
+    "sword": lambda _, pose: draw_sword(pose),
+}
 
 
 class Character(NamedTuple):
@@ -90,7 +96,7 @@ def random_clips(
     """Characters of a pool in random motion, drawn by a function such as `draw_character`."""
     rng = np.random.default_rng(seed)
     for _ in range(num_clips):
-        character = Character.from_index(pool[rng.integers(len(pool))])
+        character = Character.from_index(pool[int(rng.integers(len(pool)))])
         action, direction, phase = rng.integers((len(ACTIONS), len(DIRECTIONS), CYCLE)).tolist()
         phase = phase if random_phase else 0
         frames = draw(character, action, direction, num_frames, phase)

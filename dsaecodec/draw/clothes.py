@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dsaecodec.draw.body import trunk_widths
-from dsaecodec.draw.pixel_art import OUTLINE, X, Y, Layer, cloth, disc, limb
+from dsaecodec.draw.pixel_art import OUTLINE, Layer, X, Y, cloth, disc, limb
 from dsaecodec.draw.skeleton import Joint, Pose
 
 
@@ -80,7 +80,9 @@ def draw_bottom(value: int, pose: Pose) -> Layer:
 
 def _leg(layer: Layer, pose: Pose, side: str, kind: _Bottom) -> None:
     level, loose = pose.level(f"leg_{side}", above=1), kind.loose
-    hip, knee, foot, toe = (pose.joints[f"{name}_{side}"] for name in ("hip", "knee", "foot", "toe"))
+    hip, knee, foot, toe = (
+        pose.joints[f"{name}_{side}"] for name in ("hip", "knee", "foot", "toe")
+    )
     if kind.shoe:
         layer.paint(limb(foot, toe, 2.7, 2.5), level, kind.shoe)
         ankle = _between(knee, foot, 0.45)
@@ -88,8 +90,8 @@ def _leg(layer: Layer, pose: Pose, side: str, kind: _Bottom) -> None:
     parts = ((knee, foot, kind.shin), (hip, knee, kind.thigh))
     for start, end, material in parts:
         if material:
-            end = _between(start, end, 0.75) if end is foot else end
-            shape = limb(start, end, 2.8 + loose, 2.6 + loose)
+            stop = _between(start, end, 0.75) if end is foot else end
+            shape = limb(start, stop, 2.8 + loose, 2.6 + loose)
             layer.paint(shape, level, material)
             if kind.stripes:
                 layer.paint(shape, level, kind.stripes, (Y - pose.joints["pelvis"].y) % 4 < 2)

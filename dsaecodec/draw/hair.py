@@ -51,9 +51,13 @@ def _long(layer: Layer, pose: Pose, colour: str) -> None:
     level = pose.level("head", above=4)
     layer.paint(_cap(pose, -3.0, 6.0), level, colour)
     if pose.facing == 0:
-        layer.paint(cloth((x, y), (x, pelvis.y - 2), 10.2, 8.5), pose.level("back", above=2), colour)
+        layer.paint(
+            cloth((x, y), (x, pelvis.y - 2), 10.2, 8.5), pose.level("back", above=2), colour
+        )
         for sign in (-1, 1):
-            layer.paint(limb((x + 8.2 * sign, y - 2), (x + 8.6 * sign, y + 9), 2.0, 1.6), level, colour)
+            layer.paint(
+                limb((x + 8.2 * sign, y - 2), (x + 8.6 * sign, y + 9), 2.0, 1.6), level, colour
+            )
     else:
         tip = (x - 6.5 * pose.facing, pelvis.y - 2)
         layer.paint(limb((x - 5 * pose.facing, y), tip, 4.6, 3.2), level, colour)
@@ -77,7 +81,9 @@ def _bob(layer: Layer, pose: Pose, colour: str) -> None:
     layer.paint(_cap(pose, -1.0, 5.0, 1.8), level, colour)
     if pose.facing == 0:
         for sign in (-1, 1):
-            layer.paint(cloth((x + 8 * sign, y - 3), (x + 8.8 * sign, y + 8), 2.6, 3.2), level, colour)
+            layer.paint(
+                cloth((x + 8 * sign, y - 3), (x + 8.8 * sign, y + 8), 2.6, 3.2), level, colour
+            )
     else:
         back = x - 4.2 * pose.facing
         layer.paint(cloth((back, y - 3), (back - pose.facing, y + 8), 5.4, 5.6), level, colour)
@@ -102,5 +108,7 @@ def _twin_tails(layer: Layer, pose: Pose, colour: str) -> None:
     for sign in sides:
         root = (x + 10 * sign, y - 4) if pose.facing == 0 else (x + 7 * sign, y - 4)
         layer.paint(limb(root, (root[0] + 3 * sign, y + 4), 3.6, 3.4), level, colour)
-        layer.paint(limb((root[0] + 3 * sign, y + 4), (root[0] + sign, y + 11), 3.4, 1.2), level, colour)
+        layer.paint(
+            limb((root[0] + 3 * sign, y + 4), (root[0] + sign, y + 11), 3.4, 1.2), level, colour
+        )
         layer.paint(disc(root[0] - sign, root[1], 1.9), level, "crimson")

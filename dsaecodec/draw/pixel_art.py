@@ -7,13 +7,14 @@ the greatest, so that an arm can pass behind a body and before a coat, whoever d
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsaecodec.draw.skeleton import SIZE
 
-Field = NDArray[np.float64]
+Field = NDArray[np.floating[Any]]
 """[64, 64]: distance of every pixel from a shape's edge, negative inside."""
 
 MATERIALS = {

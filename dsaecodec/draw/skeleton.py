@@ -1,8 +1,9 @@
 """The skeleton of a pixel character: where every joint is, of a function of the motion alone.
 
 Three axes belong to the character: `side` (to its left), `up` from the ground, and `ahead`. A limb
-points along a swing and a spread, degrees: swing 0 hangs down, 90 points ahead, 180 up; spread turns
-it outward. The camera looks slightly down, so what is nearer the viewer is lower in the picture.
+points along a swing and a spread, degrees: swing 0 hangs down, 90 points ahead, 180 up; spread
+turns it outward. The camera looks slightly down, so what is nearer the viewer is lower in the
+picture.
 """
 
 from __future__ import annotations
@@ -133,12 +134,12 @@ _WAVE = (  # arm: swing, spread; forearm: swing, spread; both to the left; knees
 def _wave(phase: int) -> _Stance:
     """Both arms go up, sway, and come down outstretched."""
     swing, spread, lower_swing, lower_spread, sway, bend = _WAVE[phase]
-    arms = [
+    left, right = (
         _Limb(swing, spread + sign * sway, lower_swing, lower_spread + sign * sway)
         for sign in (1, -1)
-    ]
+    )
     leg = _Limb(bend, 6, -bend, 2)
-    return _Stance(*arms, leg, leg, lean=0.03 * bend)
+    return _Stance(left, right, leg, leg, lean=0.03 * bend)
 
 
 _SLASH = (  # arm: swing, spread; forearm; blade; stride; lean
@@ -212,7 +213,9 @@ def _along(start: Point3, swing: float, spread: float, sign: int, length: float)
 
 def _project(point: Point3, direction: int) -> Joint:
     side, up, ahead = point
-    across, depth = {_LEFT: (-ahead, side), _FRONT: (side, ahead), _RIGHT: (ahead, -side)}[direction]
+    across, depth = {_LEFT: (-ahead, side), _FRONT: (side, ahead), _RIGHT: (ahead, -side)}[
+        direction
+    ]
     # On a grid, so that no machine's last digit of a sine decides a pixel
     x, y = _snap(SIZE / 2 + across), _snap(_GROUND - up + _TILT * depth)
     return Joint(x, y, _snap(depth))

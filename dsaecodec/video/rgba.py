@@ -33,4 +33,4 @@ def read_rgba(path: Path) -> NDArray[np.uint8]:
             frame = None
         if frame is None or frame.is_corrupt:
             raise InputVideoError(f"{path}: cannot be decoded")
-        return frame.to_ndarray(format="rgba")
+        return np.asarray(frame.to_ndarray(format="rgba"), np.uint8)
