@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -147,6 +148,8 @@ def _until_broken(
 
 
 def _pool(num_processes: int) -> ProcessPoolExecutor:
+    # read by the children's NumPy as it is loaded: else each of them takes every core
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     return ProcessPoolExecutor(
         num_processes, mp_context=get_context("spawn"), initializer=_one_thread
     )
