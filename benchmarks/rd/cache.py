@@ -96,8 +96,13 @@ def _code_digest(modules: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def _imported(source: bytes) -> Iterator[str]:
+@cache
+def _imported(source: bytes) -> tuple[str, ...]:
     """Modules that a source file imports, and names that may be modules."""
+    return tuple(_iter_imported(source))
+
+
+def _iter_imported(source: bytes) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -107,6 +112,7 @@ def _imported(source: bytes) -> Iterator[str]:
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
 def _is_package(name: str) -> bool:
     if name.split(".")[0] not in _OURS:
         return False

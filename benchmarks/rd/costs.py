@@ -12,6 +12,7 @@ from benchmarks.rd.cache import Cache, code_digest
 from benchmarks.rd.clip import Clip, rgb_clip
 from benchmarks.rd.codec import CannotCode, Codec
 from benchmarks.rd.complexity import Complexity, measure_complexity
+from benchmarks.rd.names import ABLATION
 from benchmarks.rd.sources import SEED, layers_clip
 from dsaecodec.draw import random_characters
 from dsaecodec.errors import CodecError
@@ -27,6 +28,8 @@ def measure_costs(
     """
     found = []
     for codec in codecs:
+        if codec.name == ABLATION:  # costs what the codec itself costs
+            continue
         clip = _clip_for(codec)
         if clip is not None:
             row = _measure(codec, clip, threads, cache)

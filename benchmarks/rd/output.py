@@ -42,9 +42,8 @@ def write_results(
     with TemporaryDirectory() as folder:
         clips = {}
         for index, group in enumerate(tables.groups_of(points)):
-            stem = Path(folder, f"clips-{index}")
-            draw_clips(of_group(points, group), labels, stem)
-            clips[group] = stem.with_suffix(".svg")
+            clips[group] = Path(folder, f"clips-{index}.svg")
+            draw_clips(of_group(points, group), labels, clips[group])
         write_report(out / "report.html", found, out / "rd_curve.svg", clips)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,38 +59,43 @@ def draw_curves(
 ) -> None:
     """Write STEM.png and STEM.svg: a panel a group, the mean over clips of each codec."""
     groups = [g for g in groups_of(points) if _has(of_group(points, g), metric)]
-    columns = min(3, max(1, len(groups)))
-    rows = -(-max(1, len(groups)) // columns)
     with plt.rc_context(_STYLE):
-        figure, panels = plt.subplots(
-            rows, columns, figsize=(6.6 * columns, 4.6 * rows), squeeze=False, layout="constrained"
-        )
-        for axes in panels.flat[len(groups) :]:
-            axes.set_visible(False)
-        for axes, group in zip(panels.flat, groups, strict=False):
+        figure, panels = _panels(len(groups), width=7.0, height=4.4)
+        for axes, group in zip(panels, groups, strict=False):
             part = of_group(points, group)
             _panel(axes, part, labels, metric)
             axes.set_title(_title(group, part), loc="left", fontweight="bold")
-        _save(figure, stem)
+        figure.savefig(stem.with_suffix(".png"), dpi=130, metadata={"Software": None})
+        _save_svg(figure, stem.with_suffix(".svg"))
 
 
 def draw_clips(
-    points: Sequence[Point], labels: Labels, stem: Path, metric: Metric = "psnr_rgb"
+    points: Sequence[Point], labels: Labels, path: Path, metric: Metric = "psnr_rgb"
 ) -> None:
-    """Write STEM.png and STEM.svg: one group, a panel a clip."""
+    """Write an SVG of one group, a panel a clip."""
     clips = sorted({point.clip for point in points})
-    columns = min(3, max(1, len(clips)))
-    rows = -(-max(1, len(clips)) // columns)
     with plt.rc_context(_STYLE):
-        figure, panels = plt.subplots(
-            rows, columns, figsize=(6 * columns, 3.9 * rows), squeeze=False, layout="constrained"
-        )
-        for axes in panels.flat[len(clips) :]:
-            axes.set_visible(False)
-        for axes, clip in zip(panels.flat, clips, strict=False):
+        figure, panels = _panels(len(clips), width=6.6, height=3.9)
+        for axes, clip in zip(panels, clips, strict=False):
             _panel(axes, [p for p in points if p.clip == clip], labels, metric)
             axes.set_title(clip, loc="left", fontsize=9)
-        _save(figure, stem)
+        _save_svg(figure, path)
+
+
+def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of panels of a size in inches, each with a margin for names on its right."""
+    columns = min(3, max(1, count))
+    rows = -(-max(1, count) // columns)
+    figure = plt.figure(figsize=(width * columns, height * rows))
+    left, right, bottom, top = 0.65, 2.2, 0.5, 0.35  # inches around the axes
+    found = []
+    for index in range(count):
+        row, column = divmod(index, columns)
+        x, y = width * column + left, height * (rows - 1 - row) + bottom
+        box = (x, y, width - left - right, height - bottom - top)
+        sizes = (width * columns, height * rows) * 2
+        found.append(figure.add_axes(tuple(b / s for b, s in zip(box, sizes, strict=True))))
+    return figure, found
 
 
 def colour_of(codec: str) -> str:
@@ -122,7 +128,9 @@ def _panel(axes: Axes, points: Sequence[Point], labels: Labels, metric: Metric) 
     axes.set_xlabel("bits a pixel (log)")
     axes.set_ylabel(_AXES[metric])
     axes.grid(alpha=0.25, which="both", linewidth=0.5)
-    axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
+    first, last = axes.get_xlim()
+    steps = (1.0, 2.0, 5.0) if last / first < 200 else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(10, subs=steps))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     _label_ends(axes, ends)
@@ -143,15 +151,17 @@ def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
         places[-1] = high
         for i in range(len(places) - 2, -1, -1):
             places[i] = min(places[i], places[i + 1] - gap)
-    right = axes.get_yaxis_transform()
+    # drawn as plain lines in data coordinates: arrows of annotations take seconds a figure
+    first, last = (math.log10(x) for x in axes.get_xlim())
+    start, stop = (10 ** (first + share * (last - first)) for share in (1.0, 1.035))
     for (rate, value, label, colour), place in zip(ends, places, strict=True):
-        axes.annotate(
-            label, (rate, value), (1.03, place), "data", right,
-            color=colour, va="center", fontsize=8.5, annotation_clip=False,
-            fontweight="bold" if label == OURS else "normal",
-            arrowprops={"arrowstyle": "-", "color": colour, "alpha": 0.45, "linewidth": 0.7,
-                        "shrinkA": 1, "shrinkB": 3},
+        axes.plot(
+            (rate, start, stop), (value, place, place), color=colour, alpha=0.4, linewidth=0.7,
+            clip_on=False, zorder=1,
         )  # fmt: skip
+        weight = "bold" if label == OURS else "normal"
+        axes.text(stop, place, f" {label}", color=colour, va="center", fontsize=8.5, weight=weight)
+    axes.set_xlim(10**first, 10**last)
     axes.set_ylim(low, high)
 
 
@@ -181,7 +191,6 @@ def _mean(points: Sequence[Point], name: str) -> float:
     return float(np.mean([getattr(point, name) for point in points]))
 
 
-def _save(figure: Figure, stem: Path) -> None:
-    figure.savefig(stem.with_suffix(".png"), dpi=130, metadata={"Software": None})
-    figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+def _save_svg(figure: Figure, path: Path) -> None:
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
     plt.close(figure)

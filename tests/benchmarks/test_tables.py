@@ -110,7 +110,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     found = findings()
     draw_curves(found.points, LABELS, folder / "curves")
-    draw_clips(found.points, LABELS, folder / "clips")
+    draw_clips(found.points, LABELS, folder / "clips.svg")
     paths = {"set": folder / "clips.svg"}
     write_report(folder / "report.html", found, folder / "curves.svg", paths)
     return folder / "report.html"

@@ -60,7 +60,7 @@ def classic_codecs() -> list[Codec]:
         )
 
     return [
-        Classic("mpeg2", "MPEG-2 (4:2:0)", MPEG2, fixed, mpeg2, mpeg2),
+        Classic("mpeg2", "MPEG-2", MPEG2, fixed, mpeg2, mpeg2),
         x264("veryfast", 41.0, 35.0, 29.0, 23.0),
         x264("medium", *crf, fine),
         x264("veryslow", *crf, fine),
@@ -68,6 +68,6 @@ def classic_codecs() -> list[Codec]:
         x265("medium", crf, (*crf, fine), preset="medium"),
         x265("veryslow", steps_of_6, steps_of_6, preset="veryslow"),
         Classic("vp9", "VP9", VP9, good, vp9, (*vp9, 18.0)),
-        Classic("av1-p6", "SVT-AV1 preset 6 (4:2:0)", AV1, (("preset", "6"),), av1, av1),
-        Classic("av1-p2", "SVT-AV1 preset 2 (4:2:0)", AV1, (("preset", "2"),), av1, av1),
+        Classic("av1-p6", "SVT-AV1 preset 6", AV1, (("preset", "6"),), av1, av1),
+        Classic("av1-p2", "SVT-AV1 preset 2", AV1, (("preset", "2"),), av1, av1),
     ]
