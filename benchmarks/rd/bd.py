@@ -29,6 +29,9 @@ Curve = Sequence[tuple[float, float]]
 FEWEST_POINTS = 4
 """Fewer leave the shape of a curve to the interpolation."""
 
+LEAST_OVERLAP = 0.05
+"""A BD-rate over less of both curves' range of quality says nothing about them."""
+
 _RESAMPLES = 10_000
 
 
@@ -37,8 +40,8 @@ class Comparison:
     """A curve against an anchor's, of one clip.
 
     Attributes:
-        bd_rate_percent: None where the ranges of quality do not overlap or a curve has fewer than
-            `FEWEST_POINTS` points.
+        bd_rate_percent: None where the ranges of quality share less than `LEAST_OVERLAP` or a
+            curve has fewer than `FEWEST_POINTS` points.
         overlap: share of the union of both ranges of quality over which they were compared, 0…1.
         db_at_equal_bytes: mean of dB above the anchor at those of the curve's own points that lie
             within the anchor's range of rates, lossless ones left out; None where none does.
@@ -78,14 +81,12 @@ def compare(anchor: Curve, test: Curve, method: Method = "akima") -> Comparison:
     anchor, test = rising(anchor), rising(test)
     if not anchor or not test:
         return Comparison(None, 0.0, None)
-    enough = min(len(anchor), len(test)) >= FEWEST_POINTS
     low, high = _shared(anchor, test)
     union = max(anchor[-1][1], test[-1][1]) - min(anchor[0][1], test[0][1])
-    return Comparison(
-        bd_rate_percent(anchor, test, method) if enough else None,
-        max(0.0, high - low) / union if union else 0.0,
-        _gain(anchor, test),
-    )
+    overlap = max(0.0, high - low) / union if union else 0.0
+    enough = min(len(anchor), len(test)) >= FEWEST_POINTS and overlap >= LEAST_OVERLAP
+    rate = bd_rate_percent(anchor, test, method) if enough else None
+    return Comparison(rate, overlap, _gain(anchor, test))
 
 
 def bd_rate_percent(anchor: Curve, test: Curve, method: Method = "akima") -> float | None:

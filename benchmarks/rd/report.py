@@ -39,7 +39,7 @@ _DEFINITIONS = (
     ("BD-rate", "Mean difference in rate at equal quality, of each clip, then averaged over "
      "clips. Akima interpolation unless PCHIP is said; in brackets the 95 % interval of the mean "
      "by bootstrap over clips. The overlap is the share of both curves' range of dB over which "
-     "they could be compared. Where they share none, dB at equal bytes is given instead."),
+     "they could be compared. Where they share less than 5 %, dB at equal bytes is given instead."),
     ("times", "Speeds come from the table of costs: each codec alone, encoder and decoder in "
      "processes of their own. Times in points.csv were taken beside other jobs."),
 )  # fmt: skip

@@ -151,7 +151,9 @@ def winners(points: Sequence[Point], labels: Labels) -> list[str]:
             continue
         wins = sum(verdict > 0 for verdict in known)
         line = f"{labels.get(summary.codec, summary.codec)} beats us on "
-        line += f"{wins or 'none'} of {len(known)} clips"
+        line += f"{wins or 'none'} of {len(verdicts)} clips"
+        if len(known) < len(verdicts):
+            line += f" (on {len(verdicts) - len(known)} there is nothing to compare)"
         if summary.mean is not None:
             line += _spread(comparisons[summary.codec], summary.mean)
         if summary.missing and summary.db_at_equal_bytes is not None:

@@ -60,6 +60,13 @@ def test_curves_that_share_no_quality_are_compared_at_equal_bytes() -> None:
     assert compare(ANCHOR, apart).db_at_equal_bytes is None
 
 
+def test_a_sliver_of_overlap_is_none() -> None:
+    above = [(rate, db + 12.6) for rate, db in ANCHOR]
+    found = compare(ANCHOR, above)
+    assert 0 < found.overlap < 0.05 and found.bd_rate_percent is None
+    assert found.db_at_equal_bytes == pytest.approx(12.6)
+
+
 def test_one_point_has_no_bd_rate_but_a_distance() -> None:
     found = compare(ANCHOR, [(0.11, 33.0)])
     assert found.bd_rate_percent is None
