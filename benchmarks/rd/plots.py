@@ -13,6 +13,7 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -28,11 +29,11 @@ Labels = Mapping[str, str]
 # differ by dashes
 _FAMILIES: tuple[tuple[str, str], ...] = (
     ("dsaecodec", "#d55e00"),
-    ("x264", "#8a8a8a"),
+    ("x264", "#767676"),
     ("x265", "#0072b2"),
     ("vp9", "#56b4e9"),
     ("av1", "#009e73"),
-    ("mpeg2", "#bbbbbb"),
+    ("mpeg2", "#a3a3a3"),
     ("lstm", "#cc79a7"),
     ("pca", "#b8860b"),
     ("webp", "#222222"),
@@ -51,7 +52,10 @@ _STYLE: dict[str, Any] = {
     "axes.edgecolor": "#777777",
     "svg.fonttype": "none",
     "svg.hashsalt": "dsaecodec",
+    "text.parse_math": False,  # a dollar in the name of a clip is a dollar
 }
+_COLUMNS = 2  # more would make letters too small on a page
+_TITLE_PAD = 16.0  # points, a line for what is above the range of dB
 
 
 def draw_curves(
@@ -64,7 +68,7 @@ def draw_curves(
         for axes, group in zip(panels, groups, strict=False):
             part = of_group(points, group)
             _panel(axes, part, labels, metric)
-            axes.set_title(_title(group, part), loc="left", fontweight="bold")
+            axes.set_title(_title(group, part), loc="left", fontweight="bold", pad=_TITLE_PAD)
         figure.savefig(stem.with_suffix(".png"), dpi=130, metadata={"Software": None})
         _save_svg(figure, stem.with_suffix(".svg"))
 
@@ -78,16 +82,16 @@ def draw_clips(
         figure, panels = _panels(len(clips), width=6.6, height=3.9)
         for axes, clip in zip(panels, clips, strict=False):
             _panel(axes, [p for p in points if p.clip == clip], labels, metric)
-            axes.set_title(clip, loc="left", fontsize=9)
+            axes.set_title(clip, loc="left", fontsize=9, pad=_TITLE_PAD)
         _save_svg(figure, path)
 
 
 def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """A figure of panels of a size in inches, each with a margin for names on its right."""
-    columns = min(3, max(1, count))
+    columns = min(_COLUMNS, max(1, count))
     rows = -(-max(1, count) // columns)
     figure = plt.figure(figsize=(width * columns, height * rows))
-    left, right, bottom, top = 0.65, 2.2, 0.5, 0.35  # inches around the axes
+    left, right, bottom, top = 0.65, 2.4, 0.5, 0.5  # inches around the axes
     found = []
     for index in range(count):
         row, column = divmod(index, columns)
@@ -103,15 +107,24 @@ def colour_of(codec: str) -> str:
     return next((c for family, c in _FAMILIES if codec.startswith(family)), "#6a4c93")
 
 
+def _ink(colour: str) -> tuple[float, ...]:
+    """A colour dark enough for letters on white."""
+    return tuple(0.72 * part for part in to_rgb(colour))
+
+
 def _panel(axes: Axes, points: Sequence[Point], labels: Labels, metric: Metric) -> None:
-    ends: list[tuple[float, float, str, str]] = []
+    ends: list[tuple[float, float, str, str]] = []  # rate, value, label, codec
     used: dict[str, int] = {}
+    lossless: list[tuple[float, str, str]] = []
+    num_clips = len({point.clip for point in points})
     for codec in dict.fromkeys(point.codec for point in points):
         colour, label = colour_of(codec), labels.get(codec, codec)
         parts = mean_points(points, codec)
+        if parts and len(parts[0]) < num_clips:
+            label += f" ({len(parts[0])} of {num_clips} clips)"
         curve = [(_mean(p, "bpp"), _mean(p, metric)) for p in parts if _has(p, metric)]
         if metric != "ms_ssim" and any(db >= MAX_PSNR_DB for _, db in curve):
-            _lossless(axes, curve[0][0], f"{label}: {curve[0][0]:.3g} bpp", colour)
+            lossless.append((curve[0][0], f"{label}: {curve[0][0]:.3g} bpp", colour))
             continue
         if not curve:
             continue
@@ -123,11 +136,12 @@ def _panel(axes: Axes, points: Sequence[Point], labels: Labels, metric: Metric) 
             rate, value, color=colour, linestyle=dashes, marker="o",
             markersize=5 if ours else 2.5, linewidth=2.8 if ours else 1.3, zorder=3 if ours else 2,
         )  # fmt: skip
-        ends.append((rate[-1], value[-1], label, colour))
+        ends.append((rate[-1], value[-1], label, codec))
     axes.set_xscale("log")
-    axes.set_xlabel("bits a pixel (log)")
+    axes.set_xlabel(_rate_label(points))
     axes.set_ylabel(_AXES[metric])
     axes.grid(alpha=0.25, which="both", linewidth=0.5)
+    _mark_lossless(axes, lossless)
     first, last = axes.get_xlim()
     steps = (1.0, 2.0, 5.0) if last / first < 200 else (1.0,)
     axes.xaxis.set_major_locator(LogLocator(10, subs=steps))
@@ -154,23 +168,39 @@ def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
     # drawn as plain lines in data coordinates: arrows of annotations take seconds a figure
     first, last = (math.log10(x) for x in axes.get_xlim())
     start, stop = (10 ** (first + share * (last - first)) for share in (1.0, 1.035))
-    for (rate, value, label, colour), place in zip(ends, places, strict=True):
+    for (rate, value, label, codec), place in zip(ends, places, strict=True):
         axes.plot(
-            (rate, start, stop), (value, place, place), color=colour, alpha=0.4, linewidth=0.7,
+            (rate, start, stop), (value, place, place), color=colour_of(codec), alpha=0.4, linewidth=0.7,
             clip_on=False, zorder=1,
         )  # fmt: skip
-        weight = "bold" if label == OURS else "normal"
-        axes.text(stop, place, f" {label}", color=colour, va="center", fontsize=8.5, weight=weight)
+        axes.text(
+            stop, place, f" {label}", color=_ink(colour_of(codec)), va="center", fontsize=8.5,
+            weight="bold" if codec == OURS else "normal",
+        )  # fmt: skip
     axes.set_xlim(10**first, 10**last)
     axes.set_ylim(low, high)
 
 
-def _lossless(axes: Axes, rate: float, label: str, colour: str) -> None:
-    axes.plot([rate], [0.985], "^", color=colour, transform=axes.get_xaxis_transform(), zorder=4)
-    axes.annotate(
-        label, (rate, 0.985), xycoords=axes.get_xaxis_transform(), xytext=(-6, 0), ha="right",
-        textcoords="offset points", va="center", fontsize=8, color=colour,
-    )  # fmt: skip
+def _mark_lossless(axes: Axes, found: Sequence[tuple[float, str, str]]) -> None:
+    """Triangles on the upper edge: a picture without loss has no place on a scale of dB."""
+    above = axes.get_xaxis_transform()
+    for rate, _, colour in found:
+        axes.plot([rate], [1.0], "^", color=colour, transform=above, zorder=4, clip_on=False)
+    first, last = axes.get_xlim()
+    for rate, label, colour in found:
+        right = math.log(rate / first) > 0.5 * math.log(last / first)
+        axes.annotate(
+            label, (rate, 1.0), xycoords=above, xytext=(-6 if right else 6, 4),
+            ha="right" if right else "left", textcoords="offset points", fontsize=8,
+            color=_ink(colour), annotation_clip=False,
+        )  # fmt: skip
+
+
+def _rate_label(points: Sequence[Point]) -> str:
+    pixels = {point.frames * point.height * point.width for point in points}
+    if len(pixels) > 1:
+        return "bits a pixel (log)"
+    return f"bits a pixel (log); 0.1 are {0.1 * pixels.pop() / 8:,.0f} bytes a clip"
 
 
 def _title(group: str, points: Sequence[Point]) -> str:
