@@ -38,7 +38,7 @@ class Amount:
     frames: int | None
 
 
-QUICK = Amount(small=6, layers=2, frames=64)
+QUICK = Amount(small=5, layers=2, frames=64)
 FULL = Amount(small=48, layers=8, frames=None)
 
 
