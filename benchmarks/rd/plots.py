@@ -44,7 +44,7 @@ _AXES: dict[Metric, str] = {
     "psnr_yuv": "PSNR YUV 6:1:1, dB",
     "ms_ssim": "MS-SSIM",
 }
-_STYLE: dict[str, Any] = {
+_STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.spines.top": False,
@@ -96,9 +96,9 @@ def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]
     for index in range(count):
         row, column = divmod(index, columns)
         x, y = width * column + left, height * (rows - 1 - row) + bottom
-        box = (x, y, width - left - right, height - bottom - top)
-        sizes = (width * columns, height * rows) * 2
-        found.append(figure.add_axes(tuple(b / s for b, s in zip(box, sizes, strict=True))))
+        wide, high = width * columns, height * rows
+        size = (width - left - right) / wide, (height - bottom - top) / high
+        found.append(figure.add_axes((x / wide, y / high, *size)))
     return figure, found
 
 
@@ -169,12 +169,13 @@ def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
     first, last = (math.log10(x) for x in axes.get_xlim())
     start, stop = (10 ** (first + share * (last - first)) for share in (1.0, 1.035))
     for (rate, value, label, codec), place in zip(ends, places, strict=True):
+        colour = colour_of(codec)
         axes.plot(
-            (rate, start, stop), (value, place, place), color=colour_of(codec), alpha=0.4, linewidth=0.7,
+            (rate, start, stop), (value, place, place), color=colour, alpha=0.4, linewidth=0.7,
             clip_on=False, zorder=1,
         )  # fmt: skip
         axes.text(
-            stop, place, f" {label}", color=_ink(colour_of(codec)), va="center", fontsize=8.5,
+            stop, place, f" {label}", color=_ink(colour), va="center", fontsize=8.5,
             weight="bold" if codec == OURS else "normal",
         )  # fmt: skip
     axes.set_xlim(10**first, 10**last)
@@ -200,7 +201,7 @@ def _rate_label(points: Sequence[Point]) -> str:
     pixels = {point.frames * point.height * point.width for point in points}
     if len(pixels) > 1:
         return "bits a pixel (log)"
-    return f"bits a pixel (log); 0.1 are {0.1 * pixels.pop() / 8:,.0f} bytes a clip"
+    return f"bits a pixel (log); 0.1 is {0.1 * pixels.pop() / 8:,.0f} bytes a clip"
 
 
 def _title(group: str, points: Sequence[Point]) -> str:

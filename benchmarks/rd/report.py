@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -22,7 +23,9 @@ from benchmarks.rd.point import Note, Point
 from benchmarks.rd.provenance import Setup
 from benchmarks.rd.tables import Table, of_group
 
-_SHOWN_AT_LEAST = 168  # CSS pixels a crop is wide; small pictures are enlarged to whole multiples
+_SHOWN_AT_LEAST = 176  # CSS pixels a crop is wide: the first whole multiple of its own
+
+_LEAST_ZOOM = 0.8  # of a drawing; on a narrow screen it scrolls rather than becoming illegible
 
 _DEFINITIONS = (
     ("rate", "Bytes. Of ours the whole file, header and checksums included; of x264, x265, VP9, "
@@ -37,9 +40,14 @@ _DEFINITIONS = (
     ("MS-SSIM", "Mean over frames and RGB channels, five scales, for pictures above 160 pixels. "
      "Its BD-rate uses -10 · log10(1 - MS-SSIM)."),
     ("BD-rate", "Mean difference in rate at equal quality, of each clip, then averaged over "
-     "clips. Akima interpolation unless PCHIP is said; in brackets the 95 % interval of the mean "
-     "by bootstrap over clips. The overlap is the share of both curves' range of dB over which "
-     "they could be compared. Where they share less than 5 %, dB at equal bytes is given instead."),
+     "clips; below 0 a codec needs fewer bytes than the anchor. Akima interpolation unless PCHIP "
+     "is said; the interval is that of the mean, by bootstrap over clips. The overlap is the "
+     "share of both curves' range of dB over which they could be compared. “no overlap”: they "
+     "share less than 5 % of it, or one has fewer than four points; –: not measured. dB at equal "
+     "bytes is the mean distance above the anchor at those points that lie within its range of "
+     "rates."),
+    ("memory", "“The prior's memory saves”: bits that the same dynamics would cost more if "
+     "the recurrent prior forgot the frames before."),
     ("times", "Speeds come from the table of costs: each codec alone, encoder and decoder in "
      "processes of their own. Times in points.csv were taken beside other jobs."),
 )  # fmt: skip
@@ -77,13 +85,17 @@ def write_report(path: Path, found: Findings, curves: Path, clips: Mapping[str, 
     """
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     groups = tables.groups_of(found.points)
-    links = "".join(f'<a href="#set-{i}">{escape(g)}</a>' for i, g in enumerate(groups))
+    places = [(f"set-{i}", group) for i, group in enumerate(groups)]
+    places += [("costs", "costs")] if found.costs else []
+    places += [("missing", "what is missing")] if found.notes else []
+    places += [("settings", "settings"), ("definitions", "how to read this")]
+    links = " ".join(f'<a href="#{place}">{escape(text)}</a>' for place, text in places)
     body = [
         f"<header><h1>Rate and distortion of {OURS} and other codecs</h1>",
         f'<p class="soft">{escape(_summary(found))}</p>',
-        f'<nav>{links}<a href="#costs">costs</a><a href="#settings">settings</a>'
-        '<a href="#definitions">how to read this</a></nav></header><main>',
-        _plot(curves, "Mean over the clips of each set; up and to the left is better."),
+        f"<nav>{links}</nav></header><main>",
+        *_in_short(found, groups),
+        _plot(curves, "Mean over the clips of each set; up and to the left is better.", "mean"),
     ]
     for index, group in enumerate(groups):
         body += _group(found, index, group, clips.get(group))
@@ -105,6 +117,12 @@ def _summary(found: Findings) -> str:
         f"{len(clips)} clips, {len(codecs)} codecs, {len(found.points)} coded files, "
         f"{found.setup.date}, commit {found.setup.commit}, weights {found.setup.model}."
     )
+
+
+def _in_short(found: Findings, groups: Sequence[str]) -> list[str]:
+    lines = {g: tables.in_short(of_group(found.points, g), found.labels) for g in groups}
+    items = [f"<dt>{escape(g)}</dt><dd>{escape(line)}</dd>" for g, line in lines.items() if line]
+    return ['<dl class="short">', *items, "</dl>"] if items else []
 
 
 def _group(found: Findings, index: int, group: str, clips: Path | None) -> list[str]:
@@ -130,7 +148,7 @@ def _group(found: Findings, index: int, group: str, clips: Path | None) -> list[
         out.append(f"<p>{_CHOICE}</p>")
         out += [_crops(list(part), labels) for _, part in groupby(shown, lambda c: c.clip)]
     if clips:
-        plot = _plot(clips, "PSNR RGB over rate, a panel a clip")
+        plot = _plot(clips, "PSNR RGB over rate, a panel a clip", f"clips{index}")
         out.append(f"<details><summary>Curves of every clip</summary>{plot}</details>")
     if any(point.codec == ANCHOR for point in points):
         table = _table(
@@ -146,56 +164,74 @@ def _group(found: Findings, index: int, group: str, clips: Path | None) -> list[
 
 _CHOICE = (
     "The clips where we do best, middling and worst against the anchor; the middle frame, cut "
-    "where the clip moves most. Every codec as near to the bytes of our middle quality as it gets."
+    "where the clip moves most. Every codec as near to the bytes of our middle quality as it gets; "
+    "in brackets how far its clip is from ours."
 )
 
 
 def _crops(crops: list[Crop], labels: Mapping[str, str]) -> str:
+    ours = next((crop.bytes for crop in crops if crop.codec == OURS), 0)
     figures = []
     for crop in crops:
         label = labels.get(crop.codec, crop.codec)
-        rate = f"<br>{crop.bytes:,} B, {crop.psnr_rgb:.2f} dB"
-        if crop.codec == "original":
-            label, rate = "original", ""
-        text = escape(label) + rate
         mark = ' class="ours"' if crop.codec == OURS else ""
-        source = _picture(crop.picture)
-        alt = escape(f"{crop.clip}, frame {crop.frame}: {label}", quote=True)
-        image = f'<img src="{source}" alt="{alt}">'
+        alt = escape(f"{crop.clip}, frame {crop.frame}: {label}")
+        text = f"{escape(label)}{_rate(crop, ours)}"
+        image = _picture(crop.picture, alt)
         figures.append(f"<figure{mark}>{image}<figcaption>{text}</figcaption></figure>")
     heading = f"<p><strong>{escape(crops[0].clip)}</strong>, frame {crops[0].frame}</p>"
     return heading + '<div class="crops">' + "".join(figures) + "</div>"
 
 
-def _picture(picture: NDArray[np.uint8]) -> str:
-    """A picture as data of an <img>, lossless; a small one enlarged without smoothing."""
-    scale = max(1, -(-_SHOWN_AT_LEAST // picture.shape[1]))
+def _rate(crop: Crop, ours: int) -> str:
+    if crop.codec == "original":
+        return ""
+    other = f" ({100 * (crop.bytes / ours - 1):+.0f} %)" if ours and crop.codec != OURS else ""
+    return f"<br>{crop.bytes:,} B{other}, {crop.psnr_rgb:.2f} dB"
+
+
+def _picture(picture: NDArray[np.uint8], alt: str) -> str:
+    """A picture, lossless, shown at a whole multiple of its size: no pixel wider than others."""
+    height, width = picture.shape[:2]
+    scale = max(1, -(-_SHOWN_AT_LEAST // width))
     data = io.BytesIO()
-    Image.fromarray(picture.repeat(scale, axis=0).repeat(scale, axis=1)).save(
-        data, "WEBP", lossless=True
-    )
-    return "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()
+    Image.fromarray(picture).save(data, "WEBP", lossless=True)
+    source = "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()
+    size = f'width="{scale * width}" height="{scale * height}"'
+    return f'<img src="{source}" alt="{alt}" {size}>'
 
 
-def _plot(path: Path, caption: str) -> str:
+def _plot(path: Path, caption: str, name: str) -> str:
+    """A drawing within the page.
+
+    Args:
+        path: of the SVG.
+        caption: below it.
+        name: put before its identifiers, which are unique in a drawing only.
+    """
     svg = path.read_text(encoding="utf-8")
     svg = svg[svg.index("<svg") :]
-    label = escape(caption, quote=True)
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    width = float(svg.split('width="', 1)[1].split("pt", 1)[0])
+    least = f"min-width:{_LEAST_ZOOM * width:.0f}pt"
+    head = f'<svg role="img" aria-label="{escape(caption)}" style="{least}"'
+    svg = svg.replace("<svg", head, 1)
     return (
         f'<figure><div class="plot">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
     )
 
 
-def _table(table: Table, caption: str, ours: str = "") -> str:
+def _table(table: Table, caption: str, ours: str | None = None, kind: str = "") -> str:
+    """A table, scrolled within its own box; the row of `ours` stands out."""
     head, *rows = table
-    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    out = [f'<div class="wide"><table><caption>{escape(caption)}</caption><tr>{cells}</tr>']
-    for row in rows:
-        mark = ' class="ours"' if row[0] == ours else ""
-        texts = "".join(f"<td{_kind(cell)}>{escape(cell)}</td>" for cell in row)
-        out.append(f"<tr{mark}>{texts}</tr>")
-    return "".join(out) + "</table></div>"
+    cells = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    out = [f'<figure class="table {kind}"><figcaption>{escape(caption)}</figcaption>']
+    out.append(f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>')
+    for first, *rest in rows:
+        mark = ' class="ours"' if first == ours else ""
+        texts = "".join(f"<td{_kind(cell)}>{escape(cell)}</td>" for cell in rest)
+        out.append(f'<tr{mark}><th scope="row">{escape(first)}</th>{texts}</tr>')
+    return "".join(out) + "</tbody></table></div></figure>"
 
 
 def _kind(cell: str) -> str:
@@ -220,17 +256,20 @@ def _costs(found: Findings) -> list[str]:
 def _notes(found: Findings) -> list[str]:
     if not found.notes:
         return []
-    table = _table(tables.notes_table(found.notes, found.labels), "what is not in the tables")
+    rows = tables.notes_table(found.notes, found.labels)
+    table = _table(rows, "what is not in the tables", kind="words")
     return ['<section id="missing"><h2>What is missing, and why</h2>', table, "</section>"]
 
 
 def _settings(found: Findings) -> list[str]:
-    out = ['<section id="settings"><h2>Settings</h2><dl>']
-    first = {point.codec: point.settings for point in reversed(found.points) if not point.matched}
+    """Of each codec those at its first quality; of sets that differ, each."""
+    out = ['<section id="settings"><h2>Settings</h2>']
+    out.append('<p class="soft">At one quality; settings.csv has all.</p><dl>')
     for codec in dict.fromkeys(point.codec for point in found.points):
-        if codec in first:
-            label = escape(found.labels.get(codec, codec))
-            out.append(f"<dt>{label}</dt><dd><code>{escape(first[codec])}</code></dd>")
+        mine = [p for p in found.points if p.codec == codec and not p.matched]
+        texts = dict.fromkeys(p.settings for p in mine if p.quality == mine[0].quality)
+        out.append(f"<dt>{escape(found.labels.get(codec, codec))}</dt>")
+        out += [f"<dd><code>{escape(text)}</code></dd>" for text in texts]
     return [*out, "</dl></section>"]
 
 

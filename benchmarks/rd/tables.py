@@ -36,8 +36,8 @@ def bd_table(points: Sequence[Point], labels: Labels) -> Table:
         for how in (("psnr_rgb", "pchip"), ("psnr_yuv", "akima"), ("ms_ssim", "akima"))
     ]
     rows = [
-        ["codec", "BD-rate RGB", "95 %", "RGB, PCHIP", "YUV 6:1:1", "MS-SSIM", "overlap", "clips",
-         "dB at equal bytes"]
+        ["codec", "BD-rate RGB", "95 % interval", "RGB, PCHIP", "YUV 6:1:1", "MS-SSIM", "overlap",
+         "clips", "dB at equal bytes"]
     ]  # fmt: skip
     for summary in akima:
         pchip, yuv, similarity = (_percent(other.get(summary.codec)) for other in others)
@@ -61,6 +61,32 @@ def _percent(summary: Summary | None) -> str:
     return "no overlap" if summary.mean is None else f"{summary.mean:+.1f} %"
 
 
+def in_short(points: Sequence[Point], labels: Labels) -> str:
+    """One group in a sentence: our BD-rate and the lowest; "" where ours has none."""
+    found = [summary for summary in summarize(points, ANCHOR) if summary.mean is not None]
+    ours = next((summary for summary in found if summary.codec == OURS), None)
+    if ours is None or ours.mean is None:
+        return ""
+    text = (
+        f"{labels.get(OURS, OURS)} needs {_more(ours.mean)} bytes than "
+        f"{labels.get(ANCHOR, ANCHOR)} for the same PSNR ({_of_clips(ours)})"
+    )
+    best = found[0]
+    if best.mean is None or best.mean >= 0:
+        return f"{text}; no codec with a BD-rate needs fewer."
+    if best is ours:
+        return f"{text}, the fewest of all with a BD-rate."
+    label = labels.get(best.codec, best.codec)
+    return f"{text}; fewest needs {label}: {_more(best.mean)} ({_of_clips(best)})."
+
+
+def _of_clips(summary: Summary) -> str:
+    total = summary.clips + summary.missing
+    if summary.missing:
+        return f"mean of the {summary.clips} of {total} clips that share a range of PSNR"
+    return f"mean of {total} clips"
+
+
 def clips_table(points: Sequence[Point], labels: Labels) -> Table:
     """One group: BD-rate (RGB, Akima) of every codec on every clip, per cent."""
     found = compare_clips(points, ANCHOR)
@@ -80,13 +106,13 @@ def clips_table(points: Sequence[Point], labels: Labels) -> Table:
 
 def means_table(points: Sequence[Point], labels: Labels) -> Table:
     """One group: mean over clips of each codec at each quality of which it has all clips."""
-    rows = [["codec", "quality", "bytes", "bpp", "PSNR RGB", "PSNR YUV", "MS-SSIM"]]
+    rows = [["codec", "quality", "clips", "bytes", "bpp", "PSNR RGB", "PSNR YUV", "MS-SSIM"]]
     for codec in dict.fromkeys(point.codec for point in points):
         for part in mean_points(points, codec):
             similar = [p.ms_ssim for p in part]
             similarity = NONE if None in similar else f"{_mean(p.ms_ssim for p in part):.4f}"
             rows.append([
-                labels.get(codec, codec), f"{part[0].quality:g}",
+                labels.get(codec, codec), f"{part[0].quality:g}", f"{len(part)}",
                 f"{_mean(p.bytes for p in part):,.0f}", f"{_mean(p.bpp for p in part):.4f}",
                 f"{_mean(p.psnr_rgb for p in part):.2f}",
                 f"{_mean(p.psnr_yuv for p in part):.2f}", similarity,
@@ -159,7 +185,7 @@ def winners(points: Sequence[Point], labels: Labels) -> list[str]:
         if summary.missing and summary.db_at_equal_bytes is not None:
             line += f"; at equal bytes it is {_above(summary.db_at_equal_bytes)} on average"
         if not summary.clips and summary.db_at_equal_bytes is None:
-            line += "; it shows more at bytes that we need for less" if wins else ""
+            line += "; it beats our best PSNR with no more bytes than that costs us" if wins else ""
         lines.append(line + ".")
     return lines
 
@@ -197,8 +223,8 @@ def _more(percent: float) -> str:
 
 def complexity_table(rows: Iterable[Complexity], labels: Labels) -> Table:
     """Speed, size and memory."""
-    table = [["codec", "pictures", "encode fps", "decode fps", "encode kMAC/px",
-              "decode kMAC/px", "parameters", "weights", "encode MB", "decode MB", ""]]  # fmt: skip
+    table = [["codec", "pictures", "encode fps", "decode fps", "encode kMAC/px", "decode kMAC/px",
+              "parameters", "weights", "encode MB", "decode MB", "remark"]]  # fmt: skip
     for row in rows:
         table.append([
             labels.get(row.codec, row.codec), f"{row.width}×{row.height}",
@@ -208,7 +234,7 @@ def complexity_table(rows: Iterable[Complexity], labels: Labels) -> Table:
             NONE if row.weight_bytes is None else f"{row.weight_bytes:,} B",
             _number(row.encode_mb, 3), _number(row.decode_mb, 3), row.note,
         ])  # fmt: skip
-    return table
+    return table if any(line[-1] for line in table[1:]) else [line[:-1] for line in table]
 
 
 def notes_table(notes: Iterable[Note], labels: Labels) -> Table:
@@ -219,7 +245,7 @@ def notes_table(notes: Iterable[Note], labels: Labels) -> Table:
     rows = [["set", "codec", "clips", "reason"]]
     for (group, codec, text), names in clips.items():
         which = ", ".join(names) if len(names) < 4 else f"{len(names)} clips"
-        rows.append([group, labels.get(codec, codec) or "all", which, text])
+        rows.append([group or "all", labels.get(codec, codec) or "all", which or "all", text])
     return rows
 
 
@@ -231,7 +257,7 @@ def markdown(table: Table) -> str:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return NONE if value is None else f"{value:.{digits}g}" if value < 1000 else f"{value:,.0f}"
+    return NONE if value is None else f"{value:.{digits}g}" if value < 999.5 else f"{value:,.0f}"
 
 
 def _pixels(point: Point) -> int:
