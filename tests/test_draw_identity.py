@@ -43,8 +43,7 @@ def test_two_balls_exchange_momentum_along_the_line_between_them() -> None:
                 continue  # a wall took part as well
             found += 1
             # one event: straight lines from both frames meet in it, the balls touching
-            gap = np.linalg.norm(turned)
-            normal = turned / gap
+            normal = turned / np.linalg.norm(turned)
             closing = (before[1] - before[0]) @ normal
             assert (after[1] - after[0]) @ normal == pytest.approx(-closing, abs=1e-9)
             r, v = clip.positions[t, 0] - clip.positions[t, 1], before[0] - before[1]

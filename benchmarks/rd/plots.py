@@ -155,16 +155,8 @@ def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
     if not ends:
         return
     low, high = axes.get_ylim()
-    gap = (high - low) / max(16, len(ends))
     ends = sorted(ends, key=lambda end: end[1])
-    places: list[float] = []
-    for _, value, _, _ in ends:
-        places.append(max(value, places[-1] + gap if places else value))
-    excess = places[-1] - high
-    if excess > 0:  # push down from the top
-        places[-1] = high
-        for i in range(len(places) - 2, -1, -1):
-            places[i] = min(places[i], places[i + 1] - gap)
+    places = spread([value for _, value, _, _ in ends], low, high)
     # drawn as plain lines in data coordinates: arrows of annotations take seconds a figure
     first, last = (math.log10(x) for x in axes.get_xlim())
     start, stop = (10 ** (first + share * (last - first)) for share in (1.0, 1.035))
@@ -180,6 +172,25 @@ def _label_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
         )  # fmt: skip
     axes.set_xlim(10**first, 10**last)
     axes.set_ylim(low, high)
+
+
+def spread(values: Sequence[float], low: float, high: float) -> list[float]:
+    """Places for labels, rising values within low…high given, as near to them as there is room.
+
+    Least squares under a least gap, by pooling adjacent violators.
+    """
+    gap = (high - low) / max(20, len(values))
+    pools: list[tuple[float, int]] = []  # mean place of the first of all labels, and how many
+    for index, value in enumerate(values):
+        mean, count = value - index * gap, 1
+        while pools and pools[-1][0] > mean:
+            other, others = pools.pop()
+            mean = (mean * count + other * others) / (count + others)
+            count += others
+        pools.append((mean, count))
+    last = high - (len(values) - 1) * gap
+    firsts = [min(max(mean, low), last) for mean, count in pools for _ in range(count)]
+    return [first + index * gap for index, first in enumerate(firsts)]
 
 
 def _mark_lossless(axes: Axes, found: Sequence[tuple[float, str, str]]) -> None:

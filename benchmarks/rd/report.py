@@ -25,6 +25,7 @@ from benchmarks.rd.tables import Table, of_group
 
 _SHOWN_AT_LEAST = 176  # CSS pixels a crop is wide: the first whole multiple of its own
 
+_MOST_ZOOM = 1.4
 _LEAST_ZOOM = 0.8  # of a drawing; on a narrow screen it scrolls rather than becoming illegible
 
 _DEFINITIONS = (
@@ -213,8 +214,8 @@ def _plot(path: Path, caption: str, name: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     width = float(svg.split('width="', 1)[1].split("pt", 1)[0])
-    least = f"min-width:{_LEAST_ZOOM * width:.0f}pt"
-    head = f'<svg role="img" aria-label="{escape(caption)}" style="{least}"'
+    limits = f"min-width:{_LEAST_ZOOM * width:.0f}pt;max-width:{_MOST_ZOOM * width:.0f}pt"
+    head = f'<svg role="img" aria-label="{escape(caption)}" style="{limits}"'
     svg = svg.replace("<svg", head, 1)
     return (
         f'<figure><div class="plot">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
@@ -230,7 +231,8 @@ def _table(table: Table, caption: str, ours: str | None = None, kind: str = "") 
     for first, *rest in rows:
         mark = ' class="ours"' if first == ours else ""
         texts = "".join(f"<td{_kind(cell)}>{escape(cell)}</td>" for cell in rest)
-        out.append(f'<tr{mark}><th scope="row">{escape(first)}</th>{texts}</tr>')
+        wide = ' class="long"' if len(first) > 24 else ""
+        out.append(f'<tr{mark}><th scope="row"{wide}>{escape(first)}</th>{texts}</tr>')
     return "".join(out) + "</tbody></table></div></figure>"
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from benchmarks.rd import tables
 from benchmarks.rd.bd import summarize
 from benchmarks.rd.crops import Crop
-from benchmarks.rd.plots import draw_clips, draw_curves
+from benchmarks.rd.plots import draw_clips, draw_curves, spread
 from benchmarks.rd.point import Note
 from benchmarks.rd.report import Findings, write_report
 from tests.benchmarks.test_bd import table
@@ -117,6 +117,15 @@ def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     draw_clips(points, {"vp9": "$VP_9$"}, tmp_path / "clips.svg")
     texts = "".join(ElementTree.parse(tmp_path / "clips.svg").getroot().itertext())
     assert r"a$\frac$<b>&.mp4" in texts and "$VP_9$" in texts
+
+
+def test_labels_have_room_and_stay_near_their_curves() -> None:
+    assert spread([1.0, 5.0, 9.0], 0.0, 10.0) == pytest.approx([1.0, 5.0, 9.0])
+    assert spread([5.0, 5.0, 5.0], 0.0, 10.0) == pytest.approx([4.5, 5.0, 5.5])
+    crowded = spread([9.7] * 8 + [9.9], 0.0, 10.0)
+    assert crowded[-1] == pytest.approx(10.0) and np.diff(crowded) == pytest.approx(0.5)
+    full = spread([0.0] * 25 + [10.0] * 5, 0.0, 10.0)
+    assert full[0] >= 0 and full[-1] <= 10 + 1e-9 and min(np.diff(full)) > 0.33
 
 
 def test_a_curve_of_fewer_clips_says_so(tmp_path: Path) -> None:
