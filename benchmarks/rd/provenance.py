@@ -21,7 +21,7 @@ class Setup:
 
     Attributes:
         command: as typed, paths made relative.
-        commit: of the tree, "+" behind it where files differ from it; "unknown" outside git.
+        commit: of the tree, "+" behind it where files but results differ from it; "unknown" outside git.
         model: identity of our weights, hex.
         date: of the run, UTC.
         machine: processor and system.
@@ -64,7 +64,8 @@ def _version(package: str) -> tuple[str, str]:
 
 def _commit() -> str:
     commit = _git("rev-parse", "--short=12", "HEAD")
-    changed = _git("status", "--porcelain", "--untracked-files=no")
+    code = (".", ":!benchmarks/results")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *code)
     return f"{commit}{'+' if changed else ''}" if commit else "unknown"
 
 
