@@ -21,7 +21,8 @@ class Setup:
 
     Attributes:
         command: as typed, paths made relative.
-        commit: of the tree, "+" behind it where files but results differ from it; "unknown" outside git.
+        commit: of the tree, "+" behind it where files other than results differ from it;
+            "unknown" outside git.
         model: identity of our weights, hex.
         date: of the run, UTC.
         machine: processor and system.
