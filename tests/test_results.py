@@ -11,6 +11,7 @@ import pytest
 from benchmarks import presets
 from benchmarks.rd import tables
 from benchmarks.rd.bd import summarize
+from benchmarks.rd.complexity import read_complexity
 from benchmarks.rd.names import ANCHOR, OURS
 from benchmarks.rd.point import Point, read_points
 from benchmarks.rd.registry import all_codecs
@@ -72,6 +73,19 @@ def test_readme_states_what_the_csv_says() -> None:
     step0 = read_points(RESULTS / "natural_valid_step0" / "points.csv")
     start = {s.codec: s.mean for s in summarize(step0, ANCHOR)}[OURS]
     assert f"{start:+.1f} %" in readme
+
+
+def test_readme_states_the_speeds_of_the_csv() -> None:
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    rows = {row.codec: row for row in read_complexity(RESULTS / "drawn" / "complexity.csv")}
+    ours, x264, av1 = (rows[name] for name in (OURS, ANCHOR, "av1-p6"))
+    for row, words in (
+        (ours, "encodes {:.1f} and decodes {:.1f} fps"),
+        (x264, "x264 medium {:.1f} and {:.1f}"),
+        (av1, "SVT-AV1 preset 6 {:.1f} and {:.1f}"),
+    ):
+        assert words.format(row.encode_fps, row.decode_fps) in readme
+    assert (ours.height, ours.width, ours.threads) == (360, 640, 2)
 
 
 def test_the_table_of_presets_is_that_of_its_rows() -> None:
