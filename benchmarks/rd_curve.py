@@ -32,7 +32,7 @@ from benchmarks.rd.provenance import describe_run
 from benchmarks.rd.registry import all_codecs, choose, choose_qualities
 from benchmarks.rd.run import plan_jobs, run_jobs
 from benchmarks.rd.sources import FULL, QUICK, drawn_clips, footage_clips, sprites_clips
-from dsaecodec.errors import CodecError, UsageError
+from dsaecodec.errors import CodecError, OutputError, UsageError
 from dsaecodec.model_io import load_model
 
 
@@ -114,6 +114,7 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     codecs = all_codecs(args.model, args.peer)
     codecs = choose(codecs, args.codecs, full=args.full, footage=footage)
     qualities = choose_qualities(codecs, args.qualities, args.full)
+    identity = load_model(args.model, "cpu").identity.hex()
     clips, notes = load_clips(args)
     cache = Cache(args.cache or args.out / "cache")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -128,10 +129,10 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
         if not args.no_complexity:
             display.begin("speed", len(codecs) + 1)
             costs = measure_costs([*codecs, *speed_peers()], args.threads, cache, display.advance)
-    identity = load_model(args.model, "cpu").identity.hex()
     setup = describe_run(list(argv), identity, args.jobs)
     crops = matching.crops(results.measured)
     write_results(args.out, results.measured, notes + results.notes, crops, costs, codecs, setup)
+    print(f"rd_curve: {args.out / 'report.html'}", file=sys.stderr)
     return 1 if results.failures else 0
 
 
@@ -146,6 +147,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"rd_curve: {error.filename or args.out}: {error.strerror}", file=sys.stderr)
+        return OutputError.exit_code
     except KeyboardInterrupt:
         print("rd_curve: stopped; run again to go on from here", file=sys.stderr)
         return 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from benchmarks.rd.codec import Codec
@@ -78,7 +79,9 @@ def choose_qualities(
             raise UsageError(f"--qualities {request}: no codec {name or OURS} in this run")
         try:
             grid = tuple(sorted({float(value) for value in values.split(",")}))
-        except ValueError as error:
-            raise UsageError(f"--qualities {request}: expected numbers and commas") from error
+        except ValueError:
+            grid = (math.nan,)
+        if not all(map(math.isfinite, grid)):
+            raise UsageError(f"--qualities {request}: expected numbers and commas")
         found |= dict.fromkeys(mine, grid)
     return found

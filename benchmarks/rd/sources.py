@@ -88,6 +88,7 @@ def footage_clips(folders: list[Path], frames: int | None) -> Iterator[Clip | No
     Raises:
         InputVideoError: a folder is missing or holds no video.
     """
+    folders = list({folder.resolve(): folder for folder in folders}.values())
     names = [folder.resolve().name for folder in folders]
     for folder, name in zip(folders, names, strict=True):
         if not folder.is_dir():
