@@ -32,6 +32,9 @@ FEWEST_POINTS = 4
 LEAST_OVERLAP = 0.05
 """A BD-rate over less of both curves' range of quality says nothing about them."""
 
+FEWEST_CLIPS = 4
+"""The bootstrap of fewer clips gives little but the least and the greatest of them."""
+
 _RESAMPLES = 10_000
 
 
@@ -59,7 +62,8 @@ class Summary:
     Attributes:
         codec: its name.
         mean: mean over clips of the BD-rates, per cent; None where no clip has one.
-        low, high: 95 % interval of that mean, by bootstrap over clips; None for fewer than two.
+        low, high: 95 % interval of that mean, by bootstrap over clips; None for fewer than
+            `FEWEST_CLIPS`.
         overlap: mean over the same clips.
         clips: how many have a BD-rate.
         missing: how many do not, for want of overlap, of points, or of the coded clip.
@@ -172,7 +176,7 @@ def summarize(
         rated = [c for c in clips.values() if c.bd_rate_percent is not None]
         rates = [c.bd_rate_percent for c in rated if c.bd_rate_percent is not None]
         gains = [c.db_at_equal_bytes for c in clips.values() if c.db_at_equal_bytes is not None]
-        low, high = interval(rates) if len(rates) > 1 else (None, None)
+        low, high = interval(rates) if len(rates) >= FEWEST_CLIPS else (None, None)
         found.append(
             Summary(
                 codec=codec,

@@ -30,7 +30,9 @@ def shown_clips(points: Sequence[Point], ours: str, anchor: str) -> list[str]:
     """
     comparisons = compare_clips(points, anchor).get(ours, {})
     rates = {c: v.bd_rate_percent for c, v in comparisons.items() if v.bd_rate_percent is not None}
-    gains = {c: -v.db_at_equal_bytes for c, v in comparisons.items() if v.db_at_equal_bytes}
+    gains = {
+        c: -v.db_at_equal_bytes for c, v in comparisons.items() if v.db_at_equal_bytes is not None
+    }
     ranked = sorted(rates or gains, key=lambda clip: ((rates or gains)[clip], clip))
     if not ranked:
         return sorted({point.clip for point in points})[:1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import subprocess
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ class Setup:
     """What a run was.
 
     Attributes:
-        command: as typed, paths made relative.
+        command: as typed.
         commit: of the tree, "+" behind it where files other than results differ from it;
             "unknown" outside git.
         model: identity of our weights, hex.
@@ -46,7 +47,7 @@ class Setup:
 def describe_run(arguments: list[str], model: str, processes: int) -> Setup:
     """Describe the run that is under way."""
     return Setup(
-        command=" ".join(["python", "benchmarks/rd_curve.py", *arguments]),
+        command=shlex.join(["python", "benchmarks/rd_curve.py", *arguments]),
         commit=_commit(),
         model=model,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),

@@ -40,11 +40,13 @@ def bd_table(points: Sequence[Point], labels: Labels) -> Table:
          "clips", "dB at equal bytes"]
     ]  # fmt: skip
     for summary in akima:
-        pchip, yuv, similarity = (_percent(other.get(summary.codec)) for other in others)
+        pchip, yuv, similarity = (
+            _percent(other.get(summary.codec), summary.clips) for other in others
+        )
         total = summary.clips + summary.missing
         rows.append([
             labels.get(summary.codec, summary.codec),
-            _percent(summary),
+            _percent(summary, summary.clips),
             f"{summary.low:+.1f} … {summary.high:+.1f}" if summary.low is not None
             and summary.high is not None else NONE,
             pchip, yuv, similarity,
@@ -55,10 +57,13 @@ def bd_table(points: Sequence[Point], labels: Labels) -> Table:
     return rows
 
 
-def _percent(summary: Summary | None) -> str:
+def _percent(summary: Summary | None, clips: int) -> str:
+    """A mean BD-rate; behind it of how many clips, where that is not the row's number."""
     if summary is None:
         return NONE
-    return "no overlap" if summary.mean is None else f"{summary.mean:+.1f} %"
+    if summary.mean is None:
+        return "no overlap"
+    return f"{summary.mean:+.1f} %" + ("" if summary.clips == clips else f" ({summary.clips})")
 
 
 def in_short(points: Sequence[Point], labels: Labels) -> str:

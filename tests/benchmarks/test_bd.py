@@ -83,16 +83,16 @@ def test_points_that_cost_more_for_less_are_left_out() -> None:
 
 def test_summary_averages_over_clips_and_counts_the_missing() -> None:
     points = []
-    for clip, factor in (("a", 2.0), ("b", 1.5), ("c", 1.2)):
+    for clip, factor in (("a", 2.0), ("b", 1.5), ("c", 1.2), ("e", 1.3)):
         points += table("anchor", clip, ANCHOR)
         points += table("mine", clip, [(factor * rate, db) for rate, db in ANCHOR])
     points += table("anchor", "d", ANCHOR) + table("mine", "d", [(0.1, 60.0)])
     points += table("best", "a", [(rate / 2, db) for rate, db in ANCHOR])
     best, mine = summarize(points, "anchor")
-    assert (best.codec, best.clips, best.missing, best.low) == ("best", 1, 3, None)
+    assert (best.codec, best.clips, best.missing, best.low) == ("best", 1, 4, None)
     assert best.mean == pytest.approx(-50)
-    assert (mine.clips, mine.missing) == (3, 1)
-    assert mine.mean == pytest.approx((100 + 50 + 20) / 3)
+    assert (mine.clips, mine.missing) == (4, 1)
+    assert mine.mean == pytest.approx((100 + 50 + 20 + 30) / 4)
     assert mine.low is not None and mine.high is not None
     assert 19.9 < mine.low < mine.mean < mine.high < 100.1
 
