@@ -29,6 +29,21 @@ def parse_clock(text: str) -> Fraction:
     return (int(hours or 0) * 60 + int(minutes or 0)) * 60 + Fraction(seconds)
 
 
+def parse_minutes(text: str) -> float:
+    """A positive number of minutes.
+
+    Raises:
+        ValueError: anything else.
+    """
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not minutes > 0:  # NaN too
+        raise ValueError(f"{text!r}, expected a number of minutes above 0")
+    return minutes
+
+
 def parse_audio(text: str) -> str:
     """What to do with sound, as `dsaecodec.video.sound` takes it.
 

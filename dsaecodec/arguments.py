@@ -6,10 +6,11 @@ Each option's `dest` is a field of its command's `Request`.
 from __future__ import annotations
 
 import argparse
+from math import inf
 from typing import NoReturn
 
 from dsaecodec import __version__
-from dsaecodec.argument_values import Whole, checked, parse_audio, parse_clock
+from dsaecodec.argument_values import Whole, checked, parse_audio, parse_clock, parse_minutes
 from dsaecodec.errors import UsageError
 from dsaecodec.rate import parse_fps
 
@@ -49,6 +50,22 @@ examples:
   dsaecodec eval clip.mp4 clip.dsz               decodes clip.dsz and compares
   dsaecodec eval clip.mp4 other.mp4 --per-frame --json"""
 
+_TRAIN_EXAMPLES = """\
+examples:
+  dsaecodec train --preset tiny -o tiny              from nothing, drawn characters, five minutes
+  dsaecodec train --preset natural --data cams/ --init natural -o mycams
+                                                     a codec for one's own footage
+  dsaecodec train -o mycams --resume                 go on after a stop, Ctrl-C or a crash
+  torchrun --nproc-per-node 4 -m dsaecodec train --preset natural --data d.safetensors -o big
+
+OUT/OUT.safetensors is the model: dsaecodec encode clip.mp4 --model mycams/mycams.safetensors.
+What the settings mean: docs/training.md."""
+
+_PACK_EXAMPLES = """\
+examples:
+  dsaecodec pack footage/ photos/ -o data.safetensors
+  dsaecodec train --preset natural --data data.safetensors -o model"""
+
 _MODELS_EXAMPLES = """\
 examples:
   dsaecodec models
@@ -82,6 +99,8 @@ def build_parser() -> argparse.ArgumentParser:
     _describe_info(add("info", "print what a .dsz holds", _INFO_EXAMPLES))
     _describe_verify(add("verify", "decode all of a .dsz and print digests", _VERIFY_EXAMPLES))
     _describe_eval(add("eval", "compare a video or .dsz with its original", _EVAL_EXAMPLES))
+    _describe_train(add("train", "train a model on footage of your own", _TRAIN_EXAMPLES))
+    _describe_pack(add("pack", "pack footage into one file to train from", _PACK_EXAMPLES))
     _add_json_option(add("models", "list the models that are here", _MODELS_EXAMPLES))
     return parser
 
@@ -191,22 +210,88 @@ def _describe_eval(parser: argparse.ArgumentParser) -> None:
     _add_json_option(parser)
 
 
+def _describe_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--preset", metavar="NAME|TOML", help="natural, sprites, balls, tiny, or a file of your own"
+    )
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        nargs="+",
+        default=[],
+        help="videos, pictures, folders of them, packed files, folders of sprite sheets",
+    )
+    parser.add_argument(
+        "--judge",
+        dest="judged",
+        metavar="PATH",
+        nargs="+",
+        default=[],
+        help="clips that show how training goes (one in ten of --data, held out)",
+    )
+    parser.add_argument("-o", dest="output", metavar="DIR", required=True, help="the run's folder")
+    parser.add_argument("--init", metavar="NAME|PATH", help="start from the weights of a model")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    parser.add_argument(
+        "--max-minutes",
+        metavar="N",
+        type=checked(parse_minutes),
+        default=inf,
+        help="stop after so long; --resume goes on (no limit)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a setting of the preset, as clips.steps=2000; may be repeated",
+    )
+    parser.add_argument("--threads", metavar="N", type=Whole(1), help="CPU threads (all cores)")
+    _add_device_option(parser)
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    _add_json_option(parser)
+
+
+def _describe_pack(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sources",
+        metavar="PATH",
+        nargs="+",
+        help="videos, pictures, folders of them, folders of sprite sheets",
+    )
+    parser.add_argument("-o", dest="output", metavar="OUT", required=True, help="OUT.safetensors")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change how it is read, as data.max_side=640; may be repeated",
+    )
+    _add_output_options(parser)
+
+
 def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN", help=".dsz file, or - for standard input")
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", metavar="N", type=Whole(1), help="CPU threads (all cores)")
+    _add_device_option(parser)
+    parser.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        help="weights, see dsaecodec models (natural; for a .dsz, those it names)",
+    )
+
+
+def _add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="where to compute; auto: a CUDA GPU if there is one (auto)",
-    )
-    parser.add_argument(
-        "--model",
-        metavar="NAME|PATH",
-        help="weights, see dsaecodec models (natural; for a .dsz, those it names)",
     )
 
 

@@ -1,13 +1,10 @@
 """Model files: safetensors with integer tensors for the exact part, checked before use.
 
 Where they lie and how streams name them: `model_store`.
-
-    python -m dsaecodec.model_io CHECKPOINT -o MODEL.safetensors      export a training checkpoint
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +22,7 @@ from dsaecodec.exact import check_bound, exact_layers
 from dsaecodec.likelihood import NUM_TABLES
 from dsaecodec.model import SpatialConfig, SpatialModel
 from dsaecodec.model_store import FORMAT, find_model, identity_of, read_model_file
+from dsaecodec.output import staged
 
 MAX_CHANNELS = {"hyper_channels": 256, "residual_luma": 256, "residual_chroma": 64}
 
@@ -54,8 +52,17 @@ def _integer_parameters(model: SpatialModel) -> dict[str, float]:
     return units
 
 
-def save_model(model: SpatialModel, path: Path) -> bytes:
-    """Write a model file; returns its identity."""
+def save_model(model: SpatialModel, path: Path, notes: dict[str, str] | None = None) -> bytes:
+    """Write a model file; returns its identity.
+
+    Args:
+        model: what is written.
+        path: an existing file is replaced.
+        notes: more metadata: licence, description, training.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     from dsaecodec.tables import build_tables
 
     units = _integer_parameters(model)
@@ -68,9 +75,10 @@ def save_model(model: SpatialModel, path: Path) -> bytes:
     tables = build_tables()
     tensors["tables.frequencies"] = torch.from_numpy(tables.freqs.astype(np.int32))
     tensors["tables.half_widths"] = torch.from_numpy(tables.half_widths.astype(np.int32))
-    metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config))}
+    metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config)), **(notes or {})}
     data = _with_ordered_metadata(save_tensors(tensors, metadata), metadata)
-    path.write_bytes(data)
+    with staged(path, overwrite=True) as part:
+        part.write_bytes(data)
     return identity_of(data)
 
 
@@ -173,21 +181,3 @@ def _integers(value: Tensor, name: str) -> Tensor:
     if value.dtype != torch.int32 or not bool(inside.all()):
         raise ValueError(f"{name}: not int32 within ±2**24")
     return value
-
-
-def main() -> None:
-    """Export a training checkpoint."""
-    parser = argparse.ArgumentParser(description="Export a training checkpoint to a model file.")
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    args = parser.parse_args()
-    state = torch.load(args.checkpoint, weights_only=True, map_location="cpu")
-    model = SpatialModel(SpatialConfig())
-    model.load_state_dict(state["model"])
-    model.project_()
-    check_bound(model)
-    print(save_model(model, args.out).hex())
-
-
-if __name__ == "__main__":
-    main()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dsaecodec.synthesis import (
     NUM_COEFFICIENTS,
+    Transform,
     Yuv,
     pack,
     to_blocks,
@@ -21,7 +22,7 @@ class ContentPosterior(nn.Module):
 
     def __init__(self, hyper_channels: int) -> None:
         super().__init__()
-        self.transform = nn.Conv2d(384, NUM_COEFFICIENTS, 1, bias=False)
+        self.transform = Transform(384, NUM_COEFFICIENTS)
         self.transform.weight.data = transform_matrix()[:, :, None, None].contiguous()
         self.branch = nn.Sequential(
             nn.Conv2d(24, 48, 3, padding=1),
@@ -62,7 +63,7 @@ class DynamicsPosterior(nn.Module):
             zero_init(nn.Conv2d(32, 5, 3, padding=1)),
         )
         matrix = transform_matrix(residual_luma, residual_chroma)
-        self.transform = nn.Conv2d(384, matrix.shape[0], 1, bias=False)
+        self.transform = Transform(384, matrix.shape[0])
         self.transform.weight.data = matrix[:, :, None, None].contiguous()
 
     def infer_motion(self, luma: Tensor, warped: tuple[Tensor, Tensor], grids: Tensor) -> Tensor:

@@ -132,6 +132,40 @@ class ProgressDisplay:
         self._progress.stop()
 
 
+class StepDisplay:
+    """A bar for a stage of steps; draws nothing unless standard error is a terminal."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self.draws = console.is_terminal
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[facts]}"),
+            _TimeLeft(),
+            console=console,
+            transient=True,
+            disable=not self.draws,
+        )
+        self._line = self._progress.add_task("", total=1.0, facts="", ends=None)
+
+    def start(self) -> None:
+        """Begin to draw; what is printed to standard error from now on appears above the bar."""
+        self._progress.start()
+
+    def stop(self) -> None:
+        """Remove the bar."""
+        self._progress.stop()
+
+    def update(self, stage: str, step: int, steps: int, facts: str, seconds_left: float) -> None:
+        """Show where a stage is."""
+        ends = time.perf_counter() + seconds_left
+        label = f"{stage} {step}/{steps}"
+        self._progress.update(
+            self._line, description=label, completed=step / steps, facts=facts, ends=ends
+        )
+
+
 class _TimeLeft(ProgressColumn):
     """Time until a line ends at its mean speed; rich's own needs more updates than GOPs give."""
 

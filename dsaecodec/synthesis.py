@@ -88,8 +88,9 @@ def upsample_half_pel(x: Tensor) -> Tensor:
         kernel = taps.view(shape).expand(channels, -1, -1, -1)
         return F.conv2d(F.pad(y, padding, mode="replicate"), kernel, groups=channels)
 
-    rows = torch.stack([x, between(x, True)], dim=3).flatten(2, 3)
-    return torch.stack([rows, between(rows, False)], dim=4).flatten(3, 4)
+    with torch.autocast(x.device.type, enabled=False):  # samples need more than 8 bits
+        rows = torch.stack([x, between(x, True)], dim=3).flatten(2, 3)
+        return torch.stack([rows, between(rows, False)], dim=4).flatten(3, 4)
 
 
 def zero_init(conv: nn.Conv2d) -> nn.Conv2d:
@@ -98,6 +99,21 @@ def zero_init(conv: nn.Conv2d) -> nn.Conv2d:
     assert conv.bias is not None
     nn.init.zeros_(conv.bias)
     return conv
+
+
+class Transform(nn.Conv2d):
+    """Linear map of a block's samples or coefficients.
+
+    In float32 whatever the precision of the networks: coefficients span thousands of steps.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in, h, w] → [N, out, h, w]."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
 
 
 class Separable(nn.Module):
@@ -118,7 +134,7 @@ class ContentSynthesis(nn.Module):
 
     def __init__(self, width: int = 64, blocks: int = 3) -> None:
         super().__init__()
-        self.transform = nn.Conv2d(NUM_COEFFICIENTS, 384, 1, bias=False)
+        self.transform = Transform(NUM_COEFFICIENTS, 384)
         self.transform.weight.data = transform_matrix().T[:, :, None, None].contiguous()
         self.enter = nn.Conv2d(24, width, 3, padding=1)
         self.blocks = nn.Sequential(*(Separable(width) for _ in range(blocks)))
@@ -148,7 +164,7 @@ class FrameSynthesis(nn.Module):
     def __init__(self, residual_luma: int = 64, residual_chroma: int = 16) -> None:
         super().__init__()
         matrix = transform_matrix(residual_luma, residual_chroma)
-        self.transform = nn.Conv2d(matrix.shape[0], 384, 1, bias=False)
+        self.transform = Transform(matrix.shape[0], 384)
         self.transform.weight.data = matrix.T[:, :, None, None].contiguous()
         self.refine_enter = nn.Conv2d(2 * FEATURES + 2 + 5, 32, 3, padding=1)
         self.refine_block = Separable(32)

@@ -1,0 +1,48 @@
+"""`dsaecodec pack`: footage as one tensor file, for machines that cannot read video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsaecodec.commands.console import print_json, say
+
+
+@dataclass(frozen=True)
+class Request:
+    """Arguments of `dsaecodec pack`, as its --help explains them."""
+
+    sources: list[str]
+    output: str
+    settings: list[str]
+    overwrite: bool
+    quiet: bool
+    as_json: bool
+
+
+def run(request: Request) -> int:
+    """Read, write, and say what was read."""
+    from dsaecodec.output import check_writable
+    from dsaecodec.training.config import load_config
+    from dsaecodec.training.footage import read_footage
+    from dsaecodec.training.packed import write_pack
+
+    config = load_config("natural", fine_tune=False, overrides=request.settings)
+    check_writable(request.output, overwrite=request.overwrite)
+    found = read_footage([Path(source) for source in request.sources], config.data, config.seed)
+    write_pack(Path(request.output), found.shots, overwrite=request.overwrite)
+    pixels = sum(shot.luma.numel() for shot in found.shots)
+    photos = sum(len(shot) == 1 for shot in found.shots)
+    if not request.quiet:
+        for line in found.skipped:
+            say(f"skipped: {line}")
+    if request.as_json:
+        facts = {"shots": len(found.shots) - photos, "photos": photos, "pixels": pixels}
+        print_json({**facts, "skipped": found.skipped, "left_out": found.left_out})
+    elif not request.quiet:
+        left = f", {found.left_out} left out for want of memory" if found.left_out else ""
+        print(
+            f"{request.output}: {len(found.shots) - photos} shots and {photos} photos, "
+            f"{pixels / 1e6:.0f} megapixels{left}"
+        )
+    return 0

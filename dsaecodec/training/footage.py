@@ -1,0 +1,186 @@
+"""Training data from files: video, pictures, folders of both, sheets of sprites, packed shots.
+
+What cannot be read is skipped and reported: one bad file must not end a training.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dsaecodec.codec.gop_plan import mark_cuts
+from dsaecodec.errors import CodecError, InputVideoError
+from dsaecodec.training.config import DataConfig
+from dsaecodec.training.packed import SUFFIX as PACKED_SUFFIX
+from dsaecodec.training.packed import read_pack
+from dsaecodec.training.shots import Planes420, Shot, shot_of_planes, shot_of_rgb
+from dsaecodec.video.frame import Frame420
+
+VIDEO_SUFFIXES = {".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".y4m", ".mpg", ".ts", ".gif"}
+PHOTO_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+SHEET = "body/0.png"  # a folder that has it holds the source sheets of Sprites
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Footage:
+    """What was read.
+
+    Attributes:
+        shots: clips and photos.
+        skipped: a line for each file, or end of one, that could not be used.
+        left_out: shots that were read and dropped for want of memory.
+    """
+
+    shots: list[Shot] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    left_out: int = 0
+
+
+def read_footage(paths: Sequence[Path], config: DataConfig, seed: int = 1) -> Footage:
+    """Read everything below some paths.
+
+    Args:
+        paths: files, folders (searched to the bottom), patterns such as "frame_%04d.png".
+        config: how to cut, reduce and limit it.
+        seed: of the sprites that are drawn.
+
+    Raises:
+        InputVideoError: a path does not exist, or nothing in all of them can be used.
+    """
+    found = Footage()
+    keeper = _Keeper(int(config.max_gigabytes * 1e9))
+    for path in paths:
+        for shot in _read_path(path, config, seed, found.skipped):
+            keeper.add(shot)
+    found.shots, found.left_out = keeper.shots, keeper.seen - len(keeper.shots)
+    for line in found.skipped:
+        log.warning("skipped: %s", line)
+    if not found.shots:
+        names = ", ".join(str(path) for path in paths)
+        why = f"; {len(found.skipped)} files cannot be read" if found.skipped else ""
+        raise InputVideoError(
+            f"{names}: no video and no picture to train on{why}",
+            hint=found.skipped[0] if found.skipped else "name folders that hold some",
+        )
+    return found
+
+
+class _Keeper:
+    """Holds shots up to a number of bytes: where they are more, every second, fourth, … of them."""
+
+    def __init__(self, budget: int) -> None:
+        self.shots: list[Shot] = []
+        self.seen = 0
+        self._budget, self._stride, self._bytes = budget, 1, 0
+
+    def add(self, shot: Shot) -> None:
+        if self.seen % self._stride == 0:
+            self.shots.append(shot)
+            self._bytes += shot.num_bytes
+        self.seen += 1
+        while self._bytes > self._budget and len(self.shots) > 1:
+            self.shots = self.shots[::2]
+            self._stride *= 2
+            self._bytes = sum(kept.num_bytes for kept in self.shots)
+
+
+def _read_path(path: Path, config: DataConfig, seed: int, skipped: list[str]) -> Iterator[Shot]:
+    if (path / SHEET).is_file():
+        yield from _draw_sprites(path, config, seed)
+    elif path.is_dir():
+        known = VIDEO_SUFFIXES | PHOTO_SUFFIXES
+        for file in sorted(path.rglob("*")):
+            if file.suffix.lower() in known and not file.name.startswith("."):
+                yield from _read_file(file, config, skipped)
+    elif path.suffix == PACKED_SUFFIX:
+        yield from read_pack(path)
+    elif path.exists() or "%" in path.name:
+        yield from _read_file(path, config, skipped)
+    else:
+        raise InputVideoError(f"{path}: no such file or folder")
+
+
+def _read_file(path: Path, config: DataConfig, skipped: list[str]) -> Iterator[Shot]:
+    """Shots of one file; what stops it is noted, and what came before stays."""
+    count = 0
+    try:
+        for shot in _cut(path, _read_frames(path), config):
+            count += len(shot)
+            yield shot
+    except Exception as error:  # whatever a decoder raises on a damaged file
+        known = isinstance(error, CodecError | ValueError)
+        text = str(error).removeprefix(f"{path}: ") if known else repr(error)
+        after = f" after {count} frames" if count else ""
+        skipped.append(f"{path}{after}: {text}")
+
+
+def _cut(path: Path, frames: Iterable[Frame420], config: DataConfig) -> Iterator[Shot]:
+    """Cut a video where its scenes change, and into segments."""
+    held: list[Planes420] = []
+    begin = 0
+    error: CodecError | None = None
+    marked = mark_cuts(frames)
+    while True:
+        try:
+            frame, cut = next(marked)
+        except StopIteration:
+            break
+        except CodecError as problem:  # cut short: what was read before it is sound
+            error = problem
+            break
+        if held and (cut or len(held) == config.segment):
+            yield shot_of_planes(f"{path}@{begin}", held, config.max_side)
+            begin, held = begin + len(held), []
+        held.append(frame.planes)
+    if held:
+        yield shot_of_planes(f"{path}@{begin}", held, config.max_side)
+    if error is not None:
+        raise error
+
+
+def _read_frames(path: Path) -> Iterator[Frame420]:
+    """Frames through PyAV, or through OpenCV where PyAV is missing."""
+    try:
+        from dsaecodec.video import open_video
+    except ImportError:
+        yield from _read_opencv(path)
+        return
+    with open_video(str(path)) as reader:
+        yield from reader
+
+
+def _read_opencv(path: Path) -> Iterator[Frame420]:
+    import cv2
+
+    def frame_of(bgr: np.ndarray) -> Frame420:
+        shot = shot_of_rgb(path.name, bgr[None, ..., ::-1])
+        return Frame420(shot.luma[0].numpy(), *shot.chroma[0].numpy())
+
+    if path.suffix.lower() in PHOTO_SUFFIXES:
+        picture = cv2.imread(str(path))
+        if picture is None:
+            raise ValueError("OpenCV cannot read it")
+        yield frame_of(picture)
+        return
+    capture = cv2.VideoCapture(str(path))
+    found, picture = capture.read()
+    if not found:
+        raise ValueError("OpenCV cannot read it")
+    while found:
+        yield frame_of(picture)
+        found, picture = capture.read()
+
+
+def _draw_sprites(folder: Path, config: DataConfig, seed: int) -> Iterator[Shot]:
+    """Random clips of the paper's training characters."""
+    from dsaecodec.sprites import open_sprites
+
+    sprites = open_sprites(folder)
+    clips = sprites.random_clips(config.num_drawn, config.drawn_frames, seed, held_out=False)
+    for i, clip in enumerate(clips):
+        yield shot_of_rgb(f"sprite {i}", clip.frames)

@@ -1,0 +1,73 @@
+"""Shots in one file, for machines that cannot read video: safetensors, uint8.
+
+Tensors "N.luma" [T, H, W] and "N.chroma" [T, 2, H/2, W/2] of shot N = 0, 1, …; the metadata name
+the format and list the shots' names as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from dsaecodec.errors import InputVideoError
+from dsaecodec.output import staged
+from dsaecodec.training.shots import MIN_SIDE, Shot
+
+SUFFIX = ".safetensors"
+FORMAT = "dsaecodec-shots-1"
+
+
+def write_pack(path: Path, shots: Sequence[Shot], *, overwrite: bool = False) -> None:
+    """Write shots.
+
+    Raises:
+        OutputError: see `staged`.
+    """
+    tensors = {}
+    for i, shot in enumerate(shots):
+        tensors[f"{i}.luma"] = shot.luma.contiguous()
+        tensors[f"{i}.chroma"] = shot.chroma.contiguous()
+    metadata = {"format": FORMAT, "names": json.dumps([shot.name for shot in shots])}
+    with staged(path, overwrite=overwrite) as part:
+        try:
+            save_file(tensors, part, metadata)
+        except SafetensorError as error:  # its own word for what the system said
+            raise OSError(None, str(error), str(part)) from error
+
+
+def read_pack(path: Path) -> Iterator[Shot]:
+    """Read shots one by one.
+
+    Raises:
+        InputVideoError: missing, or no such file.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ValueError(f"its metadata do not say format {FORMAT!r}")
+            for i, name in enumerate(json.loads(metadata["names"])):
+                luma, chroma = file.get_tensor(f"{i}.luma"), file.get_tensor(f"{i}.chroma")
+                yield _checked(Shot(str(name), luma, chroma))
+    except OSError as error:
+        raise InputVideoError(f"{path}: cannot be read: {error}") from error
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputVideoError(f"{path}: not a file of packed shots ({error})") from error
+
+
+def _checked(shot: Shot) -> Shot:
+    """Raises: ValueError: its tensors are not those of a shot."""
+    luma, chroma = shot.luma, shot.chroma
+    fits = luma.dtype == chroma.dtype == torch.uint8 and luma.ndim == 3 and len(luma) > 0
+    if fits:
+        count, height, width = luma.shape
+        fits = height % 2 == width % 2 == 0 and min(height, width) >= MIN_SIDE
+        fits = fits and list(chroma.shape) == [count, 2, height // 2, width // 2]
+    if not fits:
+        raise ValueError(f"{shot.name}: tensors {list(luma.shape)}, {list(chroma.shape)}")
+    return shot

@@ -1,0 +1,94 @@
+"""What training data is in memory: shots of 8-bit 4:2:0 pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+Planes420 = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+MIN_SIDE = 16
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A clip without cuts, or a photo (T = 1), of even height and width, uint8.
+
+    Attributes:
+        name: where it comes from, for messages.
+        luma: [T, H, W].
+        chroma: [T, 2, H/2, W/2].
+    """
+
+    name: str
+    luma: Tensor
+    chroma: Tensor
+
+    def __len__(self) -> int:
+        return int(self.luma.shape[0])
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the samples take."""
+        return self.luma.numel() + self.chroma.numel()
+
+    def to(self, device: torch.device | str) -> Shot:
+        """The same shot in the memory of a device."""
+        return Shot(self.name, self.luma.to(device), self.chroma.to(device))
+
+
+def shot_of_planes(name: str, frames: Sequence[Planes420], max_side: int) -> Shot:
+    """A shot of pictures y, u, v of one size; an odd row or column is left out.
+
+    Args:
+        name: of the shot.
+        frames: one or more pictures.
+        max_side: larger pictures are reduced by the smallest whole factor that fits.
+
+    Raises:
+        ValueError: less than 16 pixels are left of a side.
+    """
+    height, width = frames[0][0].shape
+    factor = -(-max(height, width) // max_side)
+    height, width = (side // (2 * factor) * 2 * factor for side in (height, width))
+    if min(height, width) // factor < MIN_SIDE:
+        raise ValueError(f"pictures of {width // factor}×{height // factor} pixels are too small")
+    half = slice(0, height // 2), slice(0, width // 2)
+    luma = np.stack([y[:height, :width] for y, _, _ in frames])
+    chroma = np.stack([np.stack([u[half], v[half]]) for _, u, v in frames])
+    return Shot(name, _reduce(torch.from_numpy(luma), factor), _reduce_all(chroma, factor))
+
+
+def shot_of_rgb(name: str, frames: NDArray[np.uint8], max_side: int = 2**16) -> Shot:
+    """A shot of RGB pictures [T, H, W, 3], in BT.709 of limited range, chroma by 2×2 means."""
+    return shot_of_planes(name, [_planes_of_rgb(rgb) for rgb in frames], max_side)
+
+
+def _planes_of_rgb(rgb: NDArray[np.uint8]) -> Planes420:
+    r, g, b = (rgb[..., i].astype(np.float32) for i in range(3))
+    y = 0.2126 * r + 0.7152 * g + 0.0722 * b
+    u, v = (b - y) / 1.8556, (r - y) / 1.5748
+    height, width = (size // 2 * 2 for size in y.shape)
+
+    def half(c: NDArray[np.float32]) -> NDArray[np.uint8]:
+        blocks = c[:height, :width].reshape(height // 2, 2, width // 2, 2)
+        return np.round(blocks.mean((1, 3)) * (224 / 255) + 128).astype(np.uint8)
+
+    return np.round(y * (219 / 255) + 16).astype(np.uint8), half(u), half(v)
+
+
+def _reduce(planes: Tensor, factor: int) -> Tensor:
+    """Means of factor × factor samples, [T, C?, H, W]."""
+    if factor == 1:
+        return planes
+    means = [F.avg_pool2d(plane[None].float(), factor)[0].round() for plane in planes]
+    return torch.stack(means).to(torch.uint8)
+
+
+def _reduce_all(chroma: NDArray[np.uint8], factor: int) -> Tensor:
+    return _reduce(torch.from_numpy(chroma), factor)

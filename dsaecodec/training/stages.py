@@ -1,0 +1,205 @@
+"""The stages of training: what a step of each computes, over which parameters."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from dsaecodec import likelihood
+from dsaecodec.model import SpatialModel
+from dsaecodec.synthesis import Yuv
+from dsaecodec.training.chance import Noise, below, generator_of
+from dsaecodec.training.config import TrainConfig
+from dsaecodec.training.moving_photos import Scene, draw_scene
+from dsaecodec.training.objective import Terms, clip_terms, content_terms, frame_of
+from dsaecodec.training.optimizer import parameter_groups
+from dsaecodec.training.sampler import ClipSampler
+from dsaecodec.training.shots import Shot
+from dsaecodec.training.team import Team
+
+QUALITIES = (5, 96)  # drawn from these, the upper one excluded
+ALONE = 6  # one step in so many codes clips that have no previous content
+_SCENE = 1  # tells the generator of a scene from that of the noise
+
+
+class Stage(ABC):
+    """A number of like steps.
+
+    Attributes:
+        name: as the log calls it.
+        steps: how many.
+        number: which stage it is; seeds its random numbers.
+    """
+
+    name: str
+    steps: int
+    number: int
+
+    @abstractmethod
+    def groups(self, model: SpatialModel) -> list[dict[str, Any]]:
+        """What moves, for an optimizer."""
+
+    @abstractmethod
+    def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
+        """What a step measures on a process's share of the batch."""
+
+    @property
+    @abstractmethod
+    def pixels(self) -> int:
+        """Pixels of frames in a step, over all processes."""
+
+
+class ContentStage(Stage):
+    """f alone, on single pictures.
+
+    Args:
+        config: the run.
+        shots: pictures and clips.
+    """
+
+    name, number = "content", 0
+
+    def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
+        self.steps, self._config = config.content.steps, config
+        self.sampler = ClipSampler(shots, 1, config.content.size)
+
+    @property
+    def pixels(self) -> int:
+        """See `Stage`."""
+        return self._config.content.batch * self.sampler.height * self.sampler.width
+
+    def groups(self, model: SpatialModel) -> list[dict[str, Any]]:
+        """See `Stage`."""
+        return parameter_groups(model, self._config.learning_rate)
+
+    def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
+        """See `Stage`."""
+        config, seed = self._config.content, (self._config.seed, self.number, step)
+        generator = generator_of(*seed)
+        quality = _draw_quality(generator)
+        share = team.share(config.batch)
+        crops = self.sampler.choose(config.batch, generator)[share]
+        frame = frame_of(self.sampler.cut(crops), 0)
+        return content_terms(model, frame, quality, _noise(seed, share, team))
+
+
+class ClipStage(Stage):
+    """Everything, on clips; some of them are made of moving photos.
+
+    Args:
+        config: the run.
+        shots: clips and photos.
+    """
+
+    name, number = "clips", 1
+
+    def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
+        self.steps, self._config = config.clips.steps, config
+        self.sampler = ClipSampler(shots, config.clips.num_frames, config.clips.size)
+        largest = max(self.sampler.height, self.sampler.width)
+        self._photos = ClipSampler(shots, 1, largest) if config.clips.synthetic else None
+
+    @property
+    def pixels(self) -> int:
+        """See `Stage`."""
+        clip = self.sampler.num_frames * self.sampler.height * self.sampler.width
+        return self._config.clips.batch * clip
+
+    def groups(self, model: SpatialModel) -> list[dict[str, Any]]:
+        """See `Stage`."""
+        return parameter_groups(model, self._config.learning_rate)
+
+    def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
+        """See `Stage`."""
+        config, seed = self._config.clips, (self._config.seed, self.number, step)
+        generator = generator_of(*seed)
+        quality = _draw_quality(generator)
+        anchor = config.num_frames // 2 if below(ALONE, generator) == 0 else None
+        share = team.share(config.batch)
+        crops = self.sampler.choose(config.batch, generator)[share]
+        made = torch.rand(config.batch, generator=generator)[share] < config.synthetic
+        clip = self.sampler.cut(crops)
+        for i, clip_number in enumerate(range(config.batch)[share]):
+            if made[i]:
+                luma, chroma = self._make_clip(generator_of(*seed, clip_number, _SCENE))
+                clip.luma[i], clip.chroma[i] = luma, chroma
+        return clip_terms(model, clip, quality, anchor, _noise(seed, share, team))
+
+    def _make_clip(self, generator: torch.Generator) -> Yuv:
+        assert self._photos is not None
+        height, width = self.sampler.height, self.sampler.width
+        pictures = self._photos.cut(self._photos.choose(2, generator))
+        luma = pictures.luma[..., :height, :width]
+        chroma = pictures.chroma[:, 0, :, : height // 2, : width // 2]
+        back, front = (Yuv(luma[i : i + 1], chroma[i : i + 1]) for i in range(2))
+        return draw_scene(Scene.random(generator), back, front, self.sampler.num_frames)
+
+
+class PriorStage(Stage):
+    """The priors alone, on symbols that the encoder chose.
+
+    Args:
+        config: the run.
+        gops: the symbols, see `symbols.collect`.
+    """
+
+    name, number = "priors", 2
+
+    def __init__(self, config: TrainConfig, gops: Sequence[Any]) -> None:
+        self.steps, self._config, self._gops = config.priors.steps, config, gops
+        self._pixels = sum(gop.num_pixels for gop in gops) // max(1, len(gops))
+
+    @property
+    def pixels(self) -> int:
+        """See `Stage`; a mean."""
+        return self._config.priors.batch * self._pixels
+
+    def groups(self, model: SpatialModel) -> list[dict[str, Any]]:
+        """See `Stage`."""
+        priors = [*model.content_prior.parameters(), *model.dynamics_prior.parameters()]
+        return parameter_groups(model, self._config.priors.learning_rate, priors)
+
+    def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
+        """The loss is the mean logarithm of GOPs' bits: a halving counts alike at all rates."""
+        config = self._config.priors
+        generator = generator_of(self._config.seed, self.number, step)
+        picks = torch.randint(len(self._gops), (config.batch,), generator=generator)
+        losses, rates_f, rates_z = [], [], []
+        for pick in picks[team.share(config.batch)].tolist():
+            gop = self._gops[pick]
+            bits_f, bits_z = gop.bits(model)
+            losses.append(torch.log2((bits_f + bits_z) / gop.num_pixels))
+            rates_f.append(bits_f * gop.num_frames / gop.num_pixels)
+            rates_z.append(bits_z / gop.num_pixels)
+        loss, rate_f, rate_z = (torch.stack(x).mean() for x in (losses, rates_f, rates_z))
+        return Terms(loss, torch.zeros_like(loss), rate_f, rate_z)
+
+
+def start_ahead(model: SpatialModel, shots: Sequence[Shot], config: TrainConfig) -> None:
+    """Set the initial scales of the priors from data: step 0 is a transform codec.
+
+    Scale indices of f follow the mean magnitude of its coefficients at quality 50; those of z_t
+    start at plausible constants.
+    """
+    quality, sampler = 50, ClipSampler(shots, 1, config.content.size)
+    with torch.no_grad():
+        crops = sampler.choose(24, generator_of(config.seed))
+        scaled = model.content_posterior(frame_of(sampler.cut(crops), 0)) / model.f_steps(quality)
+        magnitude = scaled.abs().mean((0, 2, 3)).clamp(min=0.02)
+        index = likelihood.LEVELS_PER_OCTAVE * torch.log2(magnitude / likelihood.SCALE_MIN)
+        model.content_prior.head.bias[scaled.shape[1] :] = index
+        head = model.dynamics_prior.head.bias[model.config.z_channels :]
+        head[:] = likelihood.LEVELS_PER_OCTAVE * math.log2(0.25 / likelihood.SCALE_MIN)
+        head[:5] = likelihood.LEVELS_PER_OCTAVE * math.log2(0.7 / likelihood.SCALE_MIN)
+
+
+def _draw_quality(generator: torch.Generator) -> int:
+    return int(torch.randint(*QUALITIES, (1,), generator=generator))
+
+
+def _noise(seed: tuple[int, ...], share: slice, team: Team) -> Noise:
+    return Noise([(*seed, i) for i in range(share.start, share.stop)], team.device)

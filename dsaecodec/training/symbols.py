@@ -1,0 +1,162 @@
+"""Symbols that the encoder really chooses, for the last stage.
+
+The first stages see latents with additive noise; the encoder rounds against the prior's own code
+lengths. So shots of the training data are encoded at random qualities and their symbols kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dsaecodec import likelihood
+from dsaecodec.code_length import content_parameters, dynamics_parameters
+from dsaecodec.codec.pictures import grid_size, limited_threads
+from dsaecodec.codec.preset import PRESETS
+from dsaecodec.model import SpatialModel
+from dsaecodec.model_io import LoadedModel, load_model
+from dsaecodec.output import staged
+from dsaecodec.training.chance import generator_of
+from dsaecodec.training.shots import Shot
+from dsaecodec.training.team import Team
+from dsaecodec.video.frame import Frame420
+
+LONGEST = PRESETS["medium"].gop + 1  # frames of a shot
+QUALITIES = (5, 96)
+
+
+@dataclass(frozen=True)
+class CodedGop:
+    """Symbols of one GOP, int16.
+
+    Attributes:
+        quality: 0…100.
+        refs_previous: whether it uses the content before it.
+        num_pixels: of all its frames.
+        hyper: [1, hyper, ⌈h/2⌉, ⌈w/2⌉].
+        f: [1, C, h, w].
+        z: [T, C, h, w].
+        num_bytes: payload of its records.
+    """
+
+    quality: int
+    refs_previous: bool
+    num_pixels: int
+    hyper: Tensor
+    f: Tensor
+    z: Tensor
+    num_bytes: int
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return int(self.z.shape[0])
+
+    def bits(self, model: SpatialModel) -> tuple[Tensor, Tensor]:
+        """Code lengths of f and of all z_t, with gradients for the priors."""
+        device = model.f_step.device
+        hyper, f, z = (x.to(device).float() for x in (self.hyper, self.f, self.z))
+        mean, index = model.content_prior.hyper_parameters(hyper)
+        said = content_parameters(model.content_prior, hyper, f, self.quality)
+        bits_f = likelihood.bits(hyper, mean, index).sum() + said.bits(f).sum()
+        said = dynamics_parameters(model.dynamics_prior, z[None], self.quality, self.refs_previous)
+        return bits_f, said.bits(z).sum()
+
+
+def encode_shot(loaded: LoadedModel, shot: Shot, quality: int, gop: int) -> list[CodedGop]:
+    """Encode a shot and read its symbols back."""
+    # What only the coder needs: a machine that trains the first stages may lack its library.
+    from bitstream import SymbolDecoder
+    from dsaecodec.codec.gop_coder import code_content, code_dynamics
+    from dsaecodec.codec.gop_encoder import GopEncoder
+    from dsaecodec.codec.gop_plan import plan_gops
+
+    height, width = shot.luma.shape[1:]
+    size = grid_size(height, width)
+    frames = (
+        Frame420(y.numpy(), c[0].numpy(), c[1].numpy())
+        for y, c in zip(shot.luma, shot.chroma, strict=True)
+    )
+    encoder, coded = GopEncoder(loaded, height, width, quality), []
+    for plan in plan_gops(islice(frames, LONGEST), gop):
+        with limited_threads(None):
+            data = encoder.encode_whole(plan)
+            coder = SymbolDecoder(data.content, loaded.tables)
+            hyper, f = code_content(loaded.model, coder, size, quality, None)
+            coder = SymbolDecoder(data.segments[0].payload, loaded.tables)
+            setting = (size, quality, data.refs_previous, data.num_frames)
+            z = code_dynamics(loaded.model, coder, *setting, None)
+        hyper, f, z = (x.clamp(-(2**15), 2**15 - 1).to(torch.int16).cpu() for x in (hyper, f, z))
+        num_bytes = len(data.content) + len(data.segments[0].payload)
+        pixels = height * width * data.num_frames
+        coded.append(CodedGop(quality, data.refs_previous, pixels, hyper, f, z, num_bytes))
+    return coded
+
+
+def collect(
+    weights: Path, shots: Sequence[Shot], count: int, seed: int, folder: Path, jobs: int, team: Team
+) -> list[CodedGop]:
+    """Symbols of some shots at random qualities; a folder keeps them, so that little is lost.
+
+    Args:
+        weights: model file to encode with.
+        shots: clips to choose from.
+        count: how many of them.
+        seed: of the choice.
+        folder: holds a file for each shot.
+        jobs: processes of one thread each.
+        team: shares the work.
+    """
+    folder.mkdir(exist_ok=True)
+    picks = torch.randperm(len(shots), generator=generator_of(seed, 0))[:count].tolist()
+    qualities = torch.randint(*QUALITIES, (len(picks),), generator=generator_of(seed, 1)).tolist()
+    longest = PRESETS["medium"].gop
+    files = [folder / f"{i:04}.safetensors" for i in range(len(picks))]
+    todo = [i for i in range(team.rank, len(picks), team.size) if not files[i].exists()]
+    # forked workers would inherit locks of torch's threads
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running = [
+            pool.submit(
+                _encode_to_file,
+                weights,
+                shots[picks[i]].to("cpu"),
+                qualities[i],
+                longest // 2 if i % 4 else longest,
+                files[i],
+            )
+            for i in todo
+        ]
+        for job in as_completed(running):
+            job.result()
+    team.wait()
+    return [gop for file in files for gop in _read_file(file)]
+
+
+def _encode_to_file(weights: Path, shot: Shot, quality: int, gop: int, file: Path) -> None:
+    torch.set_num_threads(1)
+    coded = encode_shot(load_model(str(weights), "cpu"), shot, quality, gop)
+    tensors = {}
+    for i, part in enumerate(coded):
+        facts = (part.quality, part.refs_previous, part.num_pixels, part.num_bytes)
+        tensors[f"{i}.facts"] = torch.tensor([int(fact) for fact in facts])
+        tensors |= {f"{i}.{name}": getattr(part, name).contiguous() for name in ("hyper", "f", "z")}
+    with staged(file, overwrite=True) as temporary:
+        save_file(tensors, temporary)
+
+
+def _read_file(file: Path) -> list[CodedGop]:
+    tensors = load_file(file)
+    coded = []
+    for i in range(len(tensors) // 4):
+        quality, refs, pixels, size = tensors[f"{i}.facts"].tolist()
+        hyper, f, z = (tensors[f"{i}.{name}"] for name in ("hyper", "f", "z"))
+        coded.append(CodedGop(quality, bool(refs), pixels, hyper, f, z, size))
+    return coded

@@ -1,0 +1,86 @@
+"""The processes that train one model together, as `torchrun` starts them; usually a single one.
+
+Each takes its share of every batch; gradients are averaged, so that all keep the same weights.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from dsaecodec.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process and its peers.
+
+    Attributes:
+        rank: which one it is.
+        size: how many there are.
+        device: where it computes.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the one that writes files."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> slice:
+        """Its part of a batch.
+
+        Raises:
+            ConfigError: the batch cannot be shared evenly.
+        """
+        if batch % self.size:
+            raise ConfigError(
+                f"batches of {batch} cannot be shared by {self.size} processes",
+                hint=f"--set clips.batch={-(-batch // self.size) * self.size} and so on",
+            )
+        part = batch // self.size
+        return slice(self.rank * part, (self.rank + 1) * part)
+
+    def average_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by their means over all processes, in one exchange."""
+        if self.size == 1:
+            return
+        flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        flat /= self.size
+        for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
+    def wait(self) -> None:
+        """Go on when all are here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def joined_team(device: torch.device) -> Iterator[Team]:
+    """Join the processes that the environment names (RANK, WORLD_SIZE, LOCAL_RANK).
+
+    NCCL joins GPUs, one for each process of a machine; Gloo joins CPUs.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Team(0, 1, device)
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Team(dist.get_rank(), size, device)
+    finally:
+        dist.destroy_process_group()

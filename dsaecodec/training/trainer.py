@@ -1,0 +1,355 @@
+"""The loop: stages of steps, with checkpoints, logs and looks at held-out clips.
+
+    shots ─ sampler ─► clips ─ objective ─► terms ─ optimizer ─► weights ─► checkpoint, model file
+
+A step is a function of weights, optimizer and its own number. So a run that was stopped, or killed
+and thrown back to its last checkpoint, goes on as if it never had been.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dsaecodec.errors import CodecError, ConfigError
+from dsaecodec.model import SpatialModel
+from dsaecodec.training.folder import Logs, RunFolder, RunInfo
+from dsaecodec.training.interrupts import held_interrupts
+from dsaecodec.training.judge import Judge, warnings_of
+from dsaecodec.training.objective import Terms
+from dsaecodec.training.optimizer import schedule
+from dsaecodec.training.pictures import draw_progress
+from dsaecodec.training.shots import Shot
+from dsaecodec.training.stages import ClipStage, ContentStage, PriorStage, Stage, start_ahead
+from dsaecodec.training.symbols import collect
+from dsaecodec.training.team import Team
+
+SAVE_SECONDS = 40.0
+LOG_STEPS = 20
+GRADIENT_NORM = 1.0
+NUM_LOGGED = 6  # loss, distortion, bits of f and of z, prediction, planes
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        stage: name of the running stage.
+        step, steps: done and planned in this stage.
+        steps_per_second, pixels_per_second: since the last report.
+        terms: loss, distortion, bits of f and of z, prediction and planes: means of a few steps.
+    """
+
+    stage: str
+    step: int
+    steps: int
+    steps_per_second: float
+    pixels_per_second: float
+    terms: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        finished: all steps are done.
+        identity: of the model file, hex.
+        steps: done in each stage.
+    """
+
+    finished: bool
+    identity: str
+    steps: dict[str, int]
+
+
+class Trainer:
+    """Trains one model.
+
+    Args:
+        info: what the run is.
+        folder: where it is kept.
+        shots: what it learns from.
+        judged: what it is judged by.
+        team: the processes that share the work.
+        weights: of a model to start from, None for step 0.
+        jobs: processes that encode for the last stage.
+        notify: is told what the user should know.
+        show: is told where the run is, every few steps.
+    """
+
+    def __init__(
+        self,
+        info: RunInfo,
+        folder: RunFolder,
+        shots: Sequence[Shot],
+        judged: Sequence[Shot],
+        team: Team,
+        *,
+        weights: dict[str, Tensor] | None = None,
+        jobs: int = 1,
+        notify: Callable[[str], None] = lambda line: None,
+        show: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self.info, self.config, self.folder, self.team = info, info.config, folder, team
+        self._notify, self._show, self._jobs = notify, show, jobs
+        self._shots = [shot.to(team.device) for shot in shots]
+        self._clips = [shot for shot in shots if len(shot) > 1]
+        self._judged = list(judged)
+        self._stages = [name for name in ("content", "clips", "priors") if self._steps_of(name)]
+        torch.manual_seed(self.config.seed)
+        self.model = SpatialModel(self.config.model)
+        if weights is None:
+            start_ahead(self.model, shots, self.config)
+        else:
+            self._load(weights)
+        self.model.to(team.device)
+        self.done = dict.fromkeys(self._stages, 0)
+        self._window: list[list[float]] = []
+        self._seconds = 0.0
+        self._optimizer_state: dict[str, Any] | None = None
+        self._said: set[str] = set()
+        self._resume()
+
+    def run(self, max_minutes: float = math.inf) -> Outcome:
+        """Train until all steps are done or the time is up.
+
+        Raises:
+            ConfigError: the data are not enough for a stage.
+            CodecError: the loss is not finite.
+            KeyboardInterrupt: Ctrl-C; the run is saved.
+        """
+        begin = time.monotonic()
+        with held_interrupts() as interrupts:
+
+            def stops() -> bool:
+                late = time.monotonic() - begin > 60 * max_minutes
+                return late or interrupts.received is not None
+
+            finished = self._run_stages(stops)
+            identity = self._save_weights()
+            interrupts.deliver()
+        return Outcome(finished, identity, dict(self.done))
+
+    def _run_stages(self, stops: Callable[[], bool]) -> bool:
+        place = self._place()
+        logs = None
+        if self.team.leads:
+            logs = self.folder.open_logs(place, self._stages)
+        judge = self._make_judge()
+        if judge and place is None:
+            self._look(judge, logs, self._stages[0] if self._stages else "content", 0)
+        for name in self._stages:
+            if self.done[name] < self._steps_of(name):
+                stage = self._make_stage(name)
+                if not self._run_stage(stage, logs, judge, stops):
+                    return False
+        return True
+
+    def _run_stage(
+        self, stage: Stage, logs: Logs | None, judge: Judge | None, stops: Callable[[], bool]
+    ) -> bool:
+        """Run a stage to its end, or until something stops it."""
+        optimizer = torch.optim.AdamW(stage.groups(self.model), betas=(0.9, 0.98), weight_decay=0.0)
+        if self._optimizer_state is not None:
+            optimizer.load_state_dict(self._optimizer_state)
+            self._optimizer_state = None
+        began = saved = looked = shown = time.monotonic()
+        before, shown_step = self._seconds, self.done[stage.name]
+        while (step := self.done[stage.name]) < stage.steps:
+            self._set_rates(optimizer, step, stage.steps)
+            stop = self._step(stage, step, optimizer, stops())
+            self.done[stage.name] = step = step + 1
+            now = time.monotonic()
+            self._seconds = before + now - began
+            if step % LOG_STEPS == 0 or step == stage.steps:
+                terms = self._take_window()
+                if logs:
+                    row = [f"{value:.5g}" for value in terms]
+                    logs.add([stage.name, step, f"{self._seconds:.1f}", *row])
+                speed = (step - shown_step) / max(now - shown, 1e-9)
+                self._show(
+                    Progress(stage.name, step, stage.steps, speed, speed * stage.pixels, terms)
+                )
+                shown, shown_step = now, step
+            if self.team.leads and (now - saved > SAVE_SECONDS or stop or step == stage.steps):
+                self._save_checkpoint(stage.name, optimizer)
+                saved = time.monotonic()
+            ends = stop or step == stage.steps
+            if judge and (now - looked > 60 * self.config.judge_minutes or ends):
+                self._look(judge, logs, stage.name, step)
+                looked = shown = time.monotonic()
+                shown_step = step
+            if stop:
+                return step == stage.steps and stage.name == self._stages[-1]
+        return True
+
+    def _step(self, stage: Stage, step: int, optimizer: Any, stop: bool) -> bool:
+        """One update; returns whether any process of the team wants to stop."""
+        with self._precision():
+            terms = stage.terms(self.model, step, self.team)
+        optimizer.zero_grad(set_to_none=True)
+        terms.loss.backward()
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for parameter in parameters:
+            if parameter.grad is None:  # all processes must exchange the same tensors
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        said = _vector(terms, stop)
+        self.team.average_([*gradients, said])
+        values = said.tolist()
+        if not math.isfinite(values[0]):
+            raise CodecError(
+                f"{stage.name}, step {step}: the loss is {values[0]}",
+                hint="go on from the last checkpoint, or lower learning_rate",
+            )
+        torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
+        optimizer.step()
+        self.model.project_()
+        self._window.append(values[:NUM_LOGGED])
+        return values[NUM_LOGGED] > 0
+
+    def _set_rates(self, optimizer: Any, step: int, steps: int) -> None:
+        factor = schedule(step, steps)
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("full_lr", group["lr"]) * factor
+
+    def _take_window(self) -> list[float]:
+        """Means of what the steps since the last call measured."""
+        means = [sum(column) / len(column) for column in zip(*self._window, strict=True)]
+        self._window = []
+        return means
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        kind, wanted = self.team.device.type, self.config.precision
+        narrow = wanted == "bfloat16" or (wanted == "auto" and kind == "cuda")
+        return torch.autocast(kind, torch.bfloat16, enabled=narrow)
+
+    def _steps_of(self, name: str) -> int:
+        steps: int = getattr(self.config, name).steps
+        return steps
+
+    def _make_stage(self, name: str) -> Stage:
+        if name == "content":
+            return ContentStage(self.config, self._shots)
+        if name == "clips":
+            stage = ClipStage(self.config, self._shots)
+            if stage.sampler.too_short and not self.config.clips.synthetic:
+                self._say_once(
+                    f"{stage.sampler.too_short} shots are shorter than "
+                    f"{self.config.clips.num_frames} frames: they teach content only"
+                )
+            return stage
+        return self._make_prior_stage()
+
+    def _make_prior_stage(self) -> PriorStage:
+        if not self._clips:
+            raise ConfigError(
+                "no clip to encode for the stage of the priors", hint="--set priors.steps=0"
+            )
+        start = self.folder.before_priors
+        if self.team.leads and not start.exists():
+            self.folder.save_weights(self.model, self.info, self.done, start)
+        self.team.wait()
+        self._notify(f"encoding {min(self.config.priors.shots, len(self._clips))} shots")
+        gops = collect(
+            start,
+            self._clips,
+            self.config.priors.shots,
+            self.config.seed,
+            self.folder.symbols,
+            self._jobs,
+            self.team,
+        )
+        return PriorStage(self.config, gops)
+
+    def _make_judge(self) -> Judge | None:
+        if not self.team.leads:
+            return None
+        try:
+            return Judge(self._judged, self.config.clips.num_frames, self.team.device)
+        except ConfigError as error:
+            self._say_once(f"not judged on the way: {error}")
+            return None
+
+    def _look(self, judge: Judge, logs: Logs | None, stage: str, step: int) -> None:
+        """Judge the model as it is now, and say what goes wrong."""
+        assert logs is not None
+        self._save_weights()
+        with self._precision():
+            judgements = judge.judge(self.model)
+            pictures = judge.pictures(self.model)
+        excess = judge.coded_excess(self.model, self.folder.weights)
+        for j in judgements:
+            values = [j.psnr_db, j.bits_content, j.bits_dynamics, j.bpp, j.loss]
+            tail = "" if excess is None else excess
+            logs.add_judgement([stage, step, f"{self._seconds:.1f}", j.quality, *values, tail])
+        for warning in warnings_of(judgements, excess):
+            self._notify(f"warning: {stage}, step {step}: {warning}")
+        points = ", ".join(f"{j.psnr_db:.2f} dB at {j.bpp:.4f} bpp" for j in judgements)
+        self._notify(f"{stage}, step {step}: held-out clips {points}")
+        if not draw_progress(self.folder.picture, *logs.read(), pictures):
+            self._say_once("install Matplotlib to have progress.png")
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._notify(line)
+
+    def _load(self, weights: dict[str, Tensor]) -> None:
+        try:
+            self.model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"the model to start from has another shape: {str(error).splitlines()[0]}",
+                hint="set model.* to its shape, see dsaecodec models",
+            ) from error
+
+    def _place(self) -> tuple[str, int] | None:
+        """Stage and step of the last thing done; None before the first."""
+        begun = [name for name in self._stages if self.done[name]]
+        return (begun[-1], self.done[begun[-1]]) if begun else None
+
+    def _save_weights(self) -> str:
+        if not self.team.leads:
+            return ""
+        return self.folder.save_weights(self.model, self.info, self.done).hex()
+
+    def _save_checkpoint(self, stage: str, optimizer: Any) -> None:
+        self.folder.save_checkpoint(
+            self.info,
+            {
+                "stage": stage,
+                "done": self.done,
+                "seconds": self._seconds,
+                "window": self._window,
+                "model": self.model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            },
+        )
+
+    def _resume(self) -> None:
+        state = self.folder.load_checkpoint(self.info)
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.done.update(state["done"])
+        self._seconds, self._window = state["seconds"], state["window"]
+        if self.done[state["stage"]] < self._steps_of(state["stage"]):
+            self._optimizer_state = state["optimizer"]
+
+
+def _vector(terms: Terms, stop: bool) -> Tensor:
+    """What a step measured, and a flag, as one tensor that processes can average."""
+    zero = torch.zeros_like(terms.loss)
+    values = [terms.loss, terms.distortion, terms.bits_content, terms.bits_dynamics]
+    values += [terms.extra.get(name, zero) for name in ("prediction", "planes")]
+    return torch.stack([v.detach().float() for v in [*values, zero + float(stop)]])
