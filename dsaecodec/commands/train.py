@@ -186,10 +186,11 @@ def _report(request: Request, folder: RunFolder, outcome: Outcome) -> None:
     if request.as_json:
         print_json({**asdict(outcome), "weights": str(folder.weights)})
         return
-    if not outcome.finished:
+    if not outcome.finished and not request.quiet:
         say(f"stopped; dsaecodec train -o {folder.root} --resume goes on")
-    print(f"{folder.weights}: model {outcome.identity}")
-    say(f"use it: dsaecodec encode clip.mp4 --model {folder.weights}")
+    if not request.quiet:
+        print(f"{folder.weights}: model {outcome.identity}")
+        say(f"use it: dsaecodec encode clip.mp4 --model {folder.weights}")
 
 
 class _Display:

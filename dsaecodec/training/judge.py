@@ -95,12 +95,12 @@ class Judge:
     def pictures(self, model: SpatialModel, quality: int = 45) -> dict[str, Yuv]:
         """A frame of the first clip, half a GOP from its content: source, decoded, content."""
         frames = clip_terms(model, self._clips[0], quality, None, Noise(None)).pictures
-        middles = {
-            name: slice(len(p.luma) // 2, len(p.luma) // 2 + 1) for name, p in frames.items()
-        }
-        return {
-            name: Yuv(p.luma[middles[name]], p.chroma[middles[name]]) for name, p in frames.items()
-        }
+
+        def middle(picture: Yuv) -> Yuv:
+            t = len(picture.luma) // 2
+            return Yuv(picture.luma[t : t + 1], picture.chroma[t : t + 1])
+
+        return {name: middle(picture) for name, picture in frames.items()}
 
     @torch.no_grad()
     def coded_excess(self, model: SpatialModel, weights: Path) -> float | None:
