@@ -190,7 +190,10 @@ def _report(request: Request, folder: RunFolder, outcome: Outcome) -> None:
         say(f"stopped; dsaecodec train -o {folder.root} --resume goes on")
     if not request.quiet:
         print(f"{folder.weights}: model {outcome.identity}")
-        say(f"use it: dsaecodec encode clip.mp4 --model {folder.weights}")
+        say(
+            f"use it: export DSAECODEC_MODELS={folder.root.resolve()}; "
+            f"dsaecodec encode clip.mp4 --model {folder.weights.stem}"
+        )
 
 
 class _Display:

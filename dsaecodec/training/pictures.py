@@ -64,6 +64,7 @@ def _draw_loss(axis: Axes, log: Rows) -> None:
 
 
 def _draw_rates(axis: Axes, judged: Rows) -> None:
+    judged = [row for row in judged if row["psnr_db"]]
     looks = list(dict.fromkeys((row["stage"], row["step"]) for row in judged))
     for i, look in enumerate(looks):
         rows = [row for row in judged if (row["stage"], row["step"]) == look]

@@ -19,9 +19,11 @@ from dsaecodec.training.objective import Terms, clip_terms, content_terms, frame
 from dsaecodec.training.optimizer import parameter_groups
 from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot
+from dsaecodec.training.symbols import CodedGop
 from dsaecodec.training.team import Team
 
 QUALITIES = (5, 96)  # drawn from these, the upper one excluded
+HELD_OUT = 8  # one GOP in so many judges the stage of the priors
 ALONE = 6  # one step in so many codes clips that have no previous content
 _SCENE = 1  # tells the generator of a scene from that of the noise
 
@@ -149,14 +151,33 @@ class PriorStage(Stage):
 
     name, number = "priors", 2
 
-    def __init__(self, config: TrainConfig, gops: Sequence[Any]) -> None:
-        self.steps, self._config, self._gops = config.priors.steps, config, gops
+    def __init__(self, config: TrainConfig, gops: Sequence[CodedGop]) -> None:
+        self.steps, self._config = config.priors.steps, config
+        self._judged = gops[::HELD_OUT]
+        self._gops = [gop for i, gop in enumerate(gops) if i % HELD_OUT] or list(gops)
         self._pixels = sum(gop.num_pixels for gop in gops) // max(1, len(gops))
 
     @property
     def pixels(self) -> int:
         """See `Stage`; a mean."""
         return self._config.priors.batch * self._pixels
+
+    @torch.no_grad()
+    def judge(self, model: SpatialModel) -> tuple[float, float, float]:
+        """Means of GOPs held out: bits a pixel of content, of dynamics a pixel and frame, of both.
+
+        A clip whose latents are merely rounded would mislead here: the priors learn what the
+        encoder chooses, and for that it weighs bits.
+        """
+        rows = []
+        for gop in self._judged:
+            bits_f, bits_z = (float(bits) for bits in gop.bits(model))
+            pixels = gop.num_pixels
+            rows.append(
+                (bits_f * gop.num_frames / pixels, bits_z / pixels, (bits_f + bits_z) / pixels)
+            )
+        f, z, bpp = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+        return f, z, bpp
 
     def groups(self, model: SpatialModel) -> list[dict[str, Any]]:
         """See `Stage`."""

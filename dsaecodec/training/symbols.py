@@ -6,7 +6,8 @@ lengths. So shots of the training data are encoded at random qualities and their
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
@@ -31,6 +32,7 @@ from dsaecodec.video.frame import Frame420
 
 LONGEST = PRESETS["medium"].gop + 1  # frames of a shot
 QUALITIES = (5, 96)
+SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -101,54 +103,89 @@ def encode_shot(loaded: LoadedModel, shot: Shot, quality: int, gop: int) -> list
     return coded
 
 
-def collect(
-    weights: Path, shots: Sequence[Shot], count: int, seed: int, folder: Path, jobs: int, team: Team
-) -> list[CodedGop]:
-    """Symbols of some shots at random qualities; a folder keeps them, so that little is lost.
+@dataclass(frozen=True)
+class Choice:
+    """A shot to encode.
+
+    Attributes:
+        shot: which.
+        quality: at which to encode it.
+        gop: longest GOP.
+        file: that keeps its symbols.
+    """
+
+    shot: Shot
+    quality: int
+    gop: int
+    file: Path
+
+
+def choose(shots: Sequence[Shot], count: int, seed: int, folder: Path) -> list[Choice]:
+    """Random shots at random qualities, in GOPs of full and of half length.
 
     Args:
-        weights: model file to encode with.
         shots: clips to choose from.
-        count: how many of them.
+        count: how many of them, at most.
         seed: of the choice.
-        folder: holds a file for each shot.
-        jobs: processes of one thread each.
-        team: shares the work.
+        folder: shall hold their files; made if missing.
     """
     folder.mkdir(exist_ok=True)
     picks = torch.randperm(len(shots), generator=generator_of(seed, 0))[:count].tolist()
     qualities = torch.randint(*QUALITIES, (len(picks),), generator=generator_of(seed, 1)).tolist()
     longest = PRESETS["medium"].gop
-    files = [folder / f"{i:04}.safetensors" for i in range(len(picks))]
-    todo = [i for i in range(team.rank, len(picks), team.size) if not files[i].exists()]
+    return [
+        Choice(shots[pick], quality, longest // 2 if i % 4 else longest, folder / f"{i:04}{SUFFIX}")
+        for i, (pick, quality) in enumerate(zip(picks, qualities, strict=True))
+    ]
+
+
+def encode_choice(
+    choice: Sequence[Choice], weights: Path, jobs: int, team: Team, stops: Callable[[], bool]
+) -> bool:
+    """Encode what is not encoded yet; False if something stopped it, to be gone on with later.
+
+    Args:
+        choice: of `choose`.
+        weights: model file to encode with.
+        jobs: processes of one thread each.
+        team: shares the work.
+        stops: asked now and then.
+    """
+    todo = [one for one in choice[team.rank :: team.size] if not one.file.exists()]
+    stopped = False
     # forked workers would inherit locks of torch's threads
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running = [
-            pool.submit(
-                _encode_to_file,
-                weights,
-                shots[picks[i]].to("cpu"),
-                qualities[i],
-                longest // 2 if i % 4 else longest,
-                files[i],
-            )
-            for i in todo
-        ]
-        for job in as_completed(running):
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interrupts) as pool:
+        for job in as_completed([pool.submit(_encode_to_file, weights, one) for one in todo]):
             job.result()
-    team.wait()
-    return [gop for file in files for gop in _read_file(file)]
+            if stops():
+                stopped = True
+                pool.shutdown(cancel_futures=True)
+                break
+    flag = torch.tensor([float(stopped)], device=team.device)
+    team.average_([flag])  # all go on, or none
+    return not bool(flag > 0)
 
 
-def _encode_to_file(weights: Path, shot: Shot, quality: int, gop: int, file: Path) -> None:
+def read_choice(choice: Sequence[Choice]) -> list[CodedGop]:
+    """The symbols of all shots."""
+    return [gop for one in choice for gop in _read_file(one.file)]
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the process that trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _encode_to_file(weights: Path, choice: Choice) -> None:
     torch.set_num_threads(1)
-    coded = encode_shot(load_model(str(weights), "cpu"), shot, quality, gop)
+    loaded = load_model(str(weights), "cpu")
+    coded = encode_shot(loaded, choice.shot.to("cpu"), choice.quality, choice.gop)
     tensors = {}
     for i, part in enumerate(coded):
         facts = (part.quality, part.refs_previous, part.num_pixels, part.num_bytes)
         tensors[f"{i}.facts"] = torch.tensor([int(fact) for fact in facts])
         tensors |= {f"{i}.{name}": getattr(part, name).contiguous() for name in ("hyper", "f", "z")}
-    with staged(file, overwrite=True) as temporary:
+    with staged(choice.file, overwrite=True) as temporary:
         save_file(tensors, temporary)
 
 

@@ -28,7 +28,7 @@ from dsaecodec.training.optimizer import schedule
 from dsaecodec.training.pictures import draw_progress
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.stages import ClipStage, ContentStage, PriorStage, Stage, start_ahead
-from dsaecodec.training.symbols import collect
+from dsaecodec.training.symbols import choose, encode_choice, read_choice
 from dsaecodec.training.team import Team
 
 SAVE_SECONDS = 40.0
@@ -145,12 +145,12 @@ class Trainer:
         if self.team.leads:
             logs = self.folder.open_logs(place, self._stages)
         judge = self._make_judge()
-        if judge and place is None:
-            self._look(judge, logs, self._stages[0] if self._stages else "content", 0)
+        if judge and logs and place is None and self._stages:
+            self._judge(judge, logs, self._stages[0], 0)
         for name in self._stages:
             if self.done[name] < self._steps_of(name):
-                stage = self._make_stage(name)
-                if not self._run_stage(stage, logs, judge, stops):
+                stage = self._make_stage(name, stops)
+                if stage is None or not self._run_stage(stage, logs, judge, stops):
                     return False
         return True
 
@@ -184,8 +184,8 @@ class Trainer:
                 self._save_checkpoint(stage.name, optimizer)
                 saved = time.monotonic()
             ends = stop or step == stage.steps
-            if judge and (now - looked > 60 * self.config.judge_minutes or ends):
-                self._look(judge, logs, stage.name, step)
+            if logs and (now - looked > 60 * self.config.judge_minutes or ends):
+                self._look(judge, logs, stage, step)
                 looked = shown = time.monotonic()
                 shown_step = step
             if stop:
@@ -237,7 +237,7 @@ class Trainer:
         steps: int = getattr(self.config, name).steps
         return steps
 
-    def _make_stage(self, name: str) -> Stage:
+    def _make_stage(self, name: str, stops: Callable[[], bool]) -> Stage | None:
         if name == "content":
             return ContentStage(self.config, self._shots)
         if name == "clips":
@@ -248,28 +248,23 @@ class Trainer:
                     f"{self.config.clips.num_frames} frames: they teach content only"
                 )
             return stage
-        return self._make_prior_stage()
+        return self._make_prior_stage(stops)
 
-    def _make_prior_stage(self) -> PriorStage:
+    def _make_prior_stage(self, stops: Callable[[], bool]) -> PriorStage | None:
+        """The last stage, once shots are encoded for it; None if something stopped that."""
         if not self._clips:
             raise ConfigError(
                 "no clip to encode for the stage of the priors", hint="--set priors.steps=0"
             )
-        start = self.folder.before_priors
+        start, config = self.folder.before_priors, self.config
         if self.team.leads and not start.exists():
             self.folder.save_weights(self.model, self.info, self.done, start)
         self.team.wait()
-        self._notify(f"encoding {min(self.config.priors.shots, len(self._clips))} shots")
-        gops = collect(
-            start,
-            self._clips,
-            self.config.priors.shots,
-            self.config.seed,
-            self.folder.symbols,
-            self._jobs,
-            self.team,
-        )
-        return PriorStage(self.config, gops)
+        choice = choose(self._clips, config.priors.shots, config.seed, self.folder.symbols)
+        self._notify(f"encoding {len(choice)} shots")
+        if not encode_choice(choice, start, self._jobs, self.team, stops):
+            return None
+        return PriorStage(config, read_choice(choice))
 
     def _make_judge(self) -> Judge | None:
         if not self.team.leads:
@@ -280,9 +275,19 @@ class Trainer:
             self._say_once(f"not judged on the way: {error}")
             return None
 
-    def _look(self, judge: Judge, logs: Logs | None, stage: str, step: int) -> None:
-        """Judge the model as it is now, and say what goes wrong."""
-        assert logs is not None
+    def _look(self, judge: Judge | None, logs: Logs, stage: Stage, step: int) -> None:
+        """Judge the model as it is now, by what its stage is about."""
+        if isinstance(stage, PriorStage):
+            self._save_weights()
+            bits_f, bits_z, bpp = stage.judge(self.model)
+            row = ["", "", bits_f, bits_z, bpp, "", ""]
+            logs.add_judgement([stage.name, step, f"{self._seconds:.1f}", *row])
+            self._notify(f"{stage.name}, step {step}: held-out GOPs {bpp:.4f} bpp")
+        elif judge:
+            self._judge(judge, logs, stage.name, step)
+
+    def _judge(self, judge: Judge, logs: Logs, stage: str, step: int) -> None:
+        """Judge by held-out clips, and say what goes wrong."""
         self._save_weights()
         with self._precision():
             judgements = judge.judge(self.model)
