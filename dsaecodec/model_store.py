@@ -4,7 +4,8 @@ A model is a file NAME.safetensors in one of the folders of `$DSAECODEC_MODELS`,
 that is shipped, in this order. Its identity is the first four bytes of the SHA-256 of the file.
 Streams name it, because other weights cannot decode them.
 
-Beside it, NAME.toml may state `licence` and `description`; so may the metadata inside the file.
+Beside it, NAME.toml may state `licence` and `description`; so may the metadata inside the file. Of
+a released model that a better one has replaced, NAME.toml says which: `superseded_by`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class ModelEntry:
         num_bytes: size of the file.
         licence: terms of use, "unknown" where nothing states them.
         description: one line, "unknown" where there is none.
+        superseded_by: name of the better model that took its place, empty if there is none.
         shipped: it came with the program.
         problem: what is wrong with the file or its .toml, None if nothing is known.
     """
@@ -50,6 +52,7 @@ class ModelEntry:
     num_bytes: int
     licence: str
     description: str
+    superseded_by: str
     shipped: bool
     problem: str | None
 
@@ -172,9 +175,21 @@ def _describe(path: Path) -> ModelEntry:
         problem = str(error).removeprefix(f"{path}: ")
     except (ValueError, OSError, RecursionError) as error:
         problem = f"not a model file ({error})"
-    licence, description = (_line(metadata.get(key)) for key in ("licence", "description"))
-    shipped = path.parent == FOLDER
-    return ModelEntry(path.stem, path, identity, size, licence, description, shipped, problem)
+    licence, description = (
+        _line(metadata.get(key)) or UNKNOWN for key in ("licence", "description")
+    )
+    successor = _line(metadata.get("superseded_by"))
+    return ModelEntry(
+        path.stem,
+        path,
+        identity,
+        size,
+        licence,
+        description,
+        successor,
+        path.parent == FOLDER,
+        problem,
+    )
 
 
 def _metadata(data: bytes) -> dict[str, Any]:
@@ -212,7 +227,7 @@ def _sidecar(path: Path) -> dict[str, Any]:
 
 
 def _line(text: object) -> str:
-    """A text of a stranger's file as one line that a terminal can show."""
-    if not isinstance(text, str) or not text.strip():
-        return UNKNOWN
+    """A text of a stranger's file as one line that a terminal can show; empty if it is none."""
+    if not isinstance(text, str):
+        return ""
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))

@@ -220,3 +220,10 @@ except ModelError:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.split() == ["refused"], done.stderr
+
+
+def test_a_superseded_model_says_what_took_its_place(folders: tuple[Path, Path]) -> None:
+    path = put(folders[0] / "a.safetensors", model_bytes())
+    assert entry(path).superseded_by == ""
+    put(path.with_suffix(".toml"), b'superseded_by = "natural"\n')
+    assert entry(path).superseded_by == "natural"

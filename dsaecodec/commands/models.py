@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from dsaecodec.commands.console import print_json
-from dsaecodec.model_store import list_models
+from dsaecodec.model_store import DEFAULT_MODEL, ModelEntry, list_models
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,16 @@ def run(request: Request) -> int:
     if request.as_json:
         print_json([{**asdict(model), "path": str(model.path)} for model in models])
         return 0
-    head = ("NAME", "IDENTITY", "SIZE", "LICENCE", "WHERE")
+    head = ("NAME", "IDENTITY", "SIZE", "LICENCE", "STATUS", "WHERE")
     rows = [
-        (m.name, m.identity or "-", f"{m.num_bytes / 1e6:.1f} MB", m.licence, str(m.path))
+        (
+            m.name,
+            m.identity or "-",
+            f"{m.num_bytes / 1e6:.1f} MB",
+            m.licence,
+            _status(m),
+            str(m.path),
+        )
         for m in models
     ]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
@@ -34,3 +41,9 @@ def run(request: Request) -> int:
         if model.problem is not None:
             print(f"{model.path} cannot be used: {model.problem}")
     return 0
+
+
+def _status(model: ModelEntry) -> str:
+    if model.superseded_by:
+        return f"decodes; superseded by {model.superseded_by}"
+    return "default" if model.shipped and model.name == DEFAULT_MODEL else "-"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsaecodec.commands.console import print_json, say
+from dsaecodec.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,13 @@ def run(request: Request) -> int:
     from dsaecodec.output import check_writable
     from dsaecodec.training.config import load_config
     from dsaecodec.training.footage import read_footage
-    from dsaecodec.training.packed import write_pack
+    from dsaecodec.training.packed import SUFFIX, write_pack
 
+    if Path(request.output).suffix != SUFFIX:
+        raise UsageError(
+            f"{request.output}: a file of packed shots ends in {SUFFIX}",
+            hint=f"-o {Path(request.output).stem or 'data'}{SUFFIX}",
+        )
     config = load_config("natural", fine_tune=False, overrides=request.settings)
     check_writable(request.output, overwrite=request.overwrite)
     found = read_footage([Path(source) for source in request.sources], config.data, config.seed)
@@ -42,7 +48,11 @@ def run(request: Request) -> int:
     elif not request.quiet:
         left = f", {found.left_out} left out for want of memory" if found.left_out else ""
         print(
-            f"{request.output}: {len(found.shots) - photos} shots and {photos} photos, "
-            f"{pixels / 1e6:.0f} megapixels{left}"
+            f"{request.output}: {_count(len(found.shots) - photos, 'shot')} and "
+            f"{_count(photos, 'photo')}, {pixels / 1e6:.1f} megapixels{left}"
         )
     return 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -14,8 +14,8 @@ from torch import Tensor
 
 
 def generator_of(*numbers: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator that the numbers seed."""
-    state = np.random.SeedSequence(numbers).generate_state(2, np.uint32)
+    """A generator that the numbers seed; their count too, as NumPy takes (7, 1) for (7, 1, 0)."""
+    state = np.random.SeedSequence((len(numbers), *numbers)).generate_state(2, np.uint32)
     seed = int(state[0]) << 31 | int(state[1]) >> 1  # 63 bits: torch's seeds are signed
     return torch.Generator(device).manual_seed(seed)
 

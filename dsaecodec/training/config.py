@@ -15,7 +15,9 @@ from dsaecodec.model_io import MAX_CHANNELS
 PRESETS = Path(__file__).parent / "presets"
 DRAWN = ("", "characters", "balls", "layers")
 PRECISIONS = ("auto", "float32", "bfloat16")
+COMPILES = ("auto", "always", "never")
 FINE_TUNE = "fine_tune"
+LIMIT = 1e12  # of any number
 _Table = dict[str, Any]
 _Config = TypeVar("_Config")
 
@@ -103,7 +105,7 @@ class TrainConfig:
         seed: of everything random.
         learning_rate: of the float networks; the others follow by fixed ratios.
         precision: of the float networks: bfloat16, float32, or auto (bfloat16 on a GPU).
-        compile: compile the float networks on a GPU.
+        compile: compile the float networks: always, never, or auto (on a GPU).
         judge_minutes: time between two looks at the held-out clips.
         model, data, content, clips, priors: the parts.
     """
@@ -112,7 +114,7 @@ class TrainConfig:
     seed: int = 1
     learning_rate: float = 5e-4
     precision: str = "auto"
-    compile: bool = True
+    compile: str = "auto"
     judge_minutes: float = 5.0
     model: SpatialConfig = field(default_factory=SpatialConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -160,7 +162,7 @@ def load_config(preset: str, *, fine_tune: bool, overrides: Iterable[str] = ()) 
         raise ConfigError(
             f"preset {preset}: {error.strerror}", hint=f"presets: {', '.join(preset_names())}"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
     tuned = table.pop(FINE_TUNE, {})
     if not isinstance(tuned, dict):
@@ -191,8 +193,8 @@ def _parse_override(text: str) -> _Table:
     if not equals or not all(key.strip().split(".")):
         raise ConfigError(f"--set {text}: expected key=value, as clips.steps=100")
     try:
-        parsed: Any = tomllib.loads(f"value = {value}")["value"]
-    except ValueError:
+        (parsed,) = tomllib.loads(f"value = {value}").values()
+    except (ValueError, RecursionError):
         parsed = value.strip()  # a word without quotes
     for part in reversed(key.strip().split(".")):
         parsed = {part: parsed}
@@ -210,7 +212,7 @@ def _merge(table: _Table, other: _Table) -> None:
 
 def _build(cls: type[_Config], table: Any, where: str) -> _Config:
     if not isinstance(table, dict):
-        raise ConfigError(f"{where[:-1]}: expected a table")
+        raise ConfigError(f"{where[:-1] or 'configuration'}: expected a table")
     hints = get_type_hints(cls)
     unknown = sorted(set(table) - set(hints))
     if unknown:
@@ -252,12 +254,12 @@ def _check(config: TrainConfig) -> None:
     values = dict(_flatten(config.to_table()))
     for key, value in values.items():
         least = _AT_LEAST.get(key, 0)
-        if isinstance(value, int | float) and not least <= value < 1e12:  # catches NaN
-            raise ConfigError(f"{key} = {value}: expected {least} or more")
+        if isinstance(value, int | float) and not least <= value < LIMIT:  # catches NaN
+            raise ConfigError(f"{key} = {value}: expected {least} or more, below {LIMIT:g}")
     for name in ("content.size", "clips.size"):
         if values[name] % 16:
             raise ConfigError(f"{name} = {values[name]}: expected a multiple of 16")
-    choices = {"data.drawn": DRAWN, "precision": PRECISIONS}
+    choices = {"data.drawn": DRAWN, "precision": PRECISIONS, "compile": COMPILES}
     for name, allowed in choices.items():
         if values[name] not in allowed:
             raise ConfigError(f"{name} = {values[name]!r}: expected one of {', '.join(allowed)}")

@@ -89,17 +89,25 @@ class RunFolder:
         """Whether something was trained here."""
         return self._info.exists()
 
-    def begin(self, info: RunInfo) -> None:
-        """Make the folder of a new run.
+    def check_new(self) -> None:
+        """Refuse a folder that holds a run.
 
         Raises:
-            OutputError: there is one already, or it cannot be made.
+            OutputError: it does.
         """
         if self.holds_a_run:
             raise OutputError(
                 f"{self.root}: holds a run already",
                 hint="--resume goes on with it; or name another folder",
             )
+
+    def begin(self, info: RunInfo) -> None:
+        """Make the folder of a new run.
+
+        Raises:
+            OutputError: there is one already, or it cannot be made.
+        """
+        self.check_new()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:

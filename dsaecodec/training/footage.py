@@ -5,7 +5,7 @@ What cannot be read is skipped and reported: one bad file must not end a trainin
 
 from __future__ import annotations
 
-import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +17,15 @@ from dsaecodec.errors import CodecError, InputVideoError
 from dsaecodec.training.config import DataConfig
 from dsaecodec.training.packed import SUFFIX as PACKED_SUFFIX
 from dsaecodec.training.packed import read_pack
-from dsaecodec.training.shots import Planes420, Shot, shot_of_planes, shot_of_rgb
+from dsaecodec.training.shots import Planes420, Shot, reduced, shot_of_planes, shot_of_rgb
 from dsaecodec.video.frame import Frame420
 
-VIDEO_SUFFIXES = {".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".y4m", ".mpg", ".ts", ".gif"}
-PHOTO_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mkv .mov .webm .avi .y4m .mpg .mpeg .ts .mts .m2ts .mxf .wmv .flv .ogv .3gp "
+    ".gif".split()
+)
+PHOTO_SUFFIXES = frozenset(".webp .png .jpg .jpeg .bmp .tif .tiff .avif .ppm".split())
 SHEET = "body/0.png"  # a folder that has it holds the source sheets of Sprites
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -58,11 +60,10 @@ def read_footage(paths: Sequence[Path], config: DataConfig, seed: int = 1) -> Fo
         for shot in _read_path(path, config, seed, found.skipped):
             keeper.add(shot)
     found.shots, found.left_out = keeper.shots, keeper.seen - len(keeper.shots)
-    for line in found.skipped:
-        log.warning("skipped: %s", line)
     if not found.shots:
         names = ", ".join(str(path) for path in paths)
-        why = f"; {len(found.skipped)} files cannot be read" if found.skipped else ""
+        count = len(found.skipped)
+        why = f"; {count} file{'s' * (count > 1)} cannot be read" if count else ""
         raise InputVideoError(
             f"{names}: no video and no picture to train on{why}",
             hint=found.skipped[0] if found.skipped else "name folders that hold some",
@@ -93,16 +94,33 @@ def _read_path(path: Path, config: DataConfig, seed: int, skipped: list[str]) ->
     if (path / SHEET).is_file():
         yield from _draw_sprites(path, config, seed)
     elif path.is_dir():
-        known = VIDEO_SUFFIXES | PHOTO_SUFFIXES
-        for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in known and not file.name.startswith("."):
-                yield from _read_file(file, config, skipped)
+        for file in sorted(_files_below(path, skipped)):
+            yield from _read_file(file, config, skipped)
     elif path.suffix == PACKED_SUFFIX:
         yield from read_pack(path)
     elif path.exists() or "%" in path.name:
         yield from _read_file(path, config, skipped)
     else:
         raise InputVideoError(f"{path}: no such file or folder")
+
+
+def _files_below(folder: Path, skipped: list[str]) -> Iterator[Path]:
+    """Videos and pictures, through links to folders too; what is hidden stays so."""
+
+    def note(error: OSError) -> None:
+        skipped.append(_line(f"{error.filename}: {error.strerror}"))
+
+    known, seen = VIDEO_SUFFIXES | PHOTO_SUFFIXES, set()
+    for root, folders, names in os.walk(folder, onerror=note, followlinks=True):
+        real = os.path.realpath(root)
+        folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
+        files = [] if real in seen else [Path(root, name) for name in names if name[0] != "."]
+        seen.add(real)
+        for file in (file for file in files if file.suffix.lower() in known):
+            if file.exists() and not file.is_file():  # a pipe would be waited for
+                note(OSError(None, "is no file but a device or a pipe", str(file)))
+            else:
+                yield file
 
 
 def _read_file(path: Path, config: DataConfig, skipped: list[str]) -> Iterator[Shot]:
@@ -116,31 +134,31 @@ def _read_file(path: Path, config: DataConfig, skipped: list[str]) -> Iterator[S
         known = isinstance(error, CodecError | ValueError)
         text = str(error).removeprefix(f"{path}: ") if known else repr(error)
         after = f" after {count} frames" if count else ""
-        skipped.append(f"{path}{after}: {text}")
+        skipped.append(_line(f"{path}{after}: {text}"))
+
+
+def _line(text: str) -> str:
+    """One line, whatever names files have."""
+    return " ".join(text.split("\n"))
 
 
 def _cut(path: Path, frames: Iterable[Frame420], config: DataConfig) -> Iterator[Shot]:
     """Cut a video where its scenes change, and into segments."""
     held: list[Planes420] = []
     begin = 0
-    error: CodecError | None = None
-    marked = mark_cuts(frames)
-    while True:
-        try:
-            frame, cut = next(marked)
-        except StopIteration:
-            break
-        except CodecError as problem:  # cut short: what was read before it is sound
-            error = problem
-            break
-        if held and (cut or len(held) == config.segment):
-            yield shot_of_planes(f"{path}@{begin}", held, config.max_side)
-            begin, held = begin + len(held), []
-        held.append(frame.planes)
+    problem: Exception | None = None
+    try:
+        for frame, cut in mark_cuts(frames):
+            if held and (cut or len(held) == config.segment):
+                yield shot_of_planes(f"{path}@{begin}", held, config.max_side)
+                begin, held = begin + len(held), []
+            held.append(reduced(frame.planes, config.max_side))
+    except Exception as error:  # cut short: what was read before it is sound
+        problem = error
     if held:
         yield shot_of_planes(f"{path}@{begin}", held, config.max_side)
-    if error is not None:
-        raise error
+    if problem is not None:
+        raise problem
 
 
 def _read_frames(path: Path) -> Iterator[Frame420]:

@@ -51,13 +51,24 @@ def read_pack(path: Path) -> Iterator[Shot]:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise ValueError(f"its metadata do not say format {FORMAT!r}")
-            for i, name in enumerate(json.loads(metadata["names"])):
+            for i, name in enumerate(_names(metadata["names"], set(file.keys()))):
                 luma, chroma = file.get_tensor(f"{i}.luma"), file.get_tensor(f"{i}.chroma")
-                yield _checked(Shot(str(name), luma, chroma))
+                yield _checked(Shot(name, luma, chroma))
     except OSError as error:
-        raise InputVideoError(f"{path}: cannot be read: {error}") from error
+        reason = str(error).removesuffix(f": {path}")
+        raise InputVideoError(f"{path}: cannot be read: {reason}") from error
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputVideoError(f"{path}: not a file of packed shots ({error})") from error
+
+
+def _names(text: str, keys: set[str]) -> list[str]:
+    """Raises: ValueError: they are not the names of as many shots as there are tensors of."""
+    names = json.loads(text)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("its names are no list of words")
+    if keys != {f"{i}.{plane}" for i in range(len(names)) for plane in ("luma", "chroma")}:
+        raise ValueError(f"{len(names)} names, {len(keys)} tensors")
+    return names
 
 
 def _checked(shot: Shot) -> Shot:

@@ -43,25 +43,42 @@ class Shot:
 
 
 def shot_of_planes(name: str, frames: Sequence[Planes420], max_side: int) -> Shot:
-    """A shot of pictures y, u, v of one size; an odd row or column is left out.
+    """A shot of pictures y, u, v of one size.
 
     Args:
         name: of the shot.
         frames: one or more pictures.
-        max_side: larger pictures are reduced by the smallest whole factor that fits.
+        max_side: see `reduced`.
+
+    Raises:
+        ValueError: see `reduced`.
+    """
+    planes = [reduced(frame, max_side) for frame in frames]
+    luma = np.stack([y for y, _, _ in planes])
+    chroma = np.stack([np.stack([u, v]) for _, u, v in planes])
+    return Shot(name, torch.from_numpy(luma), torch.from_numpy(chroma))
+
+
+def reduced(planes: Planes420, max_side: int) -> Planes420:
+    """A picture of even size, no larger than `max_side`: means of n×n samples, n as small as fits.
+
+    What is left of rows and columns at the lower and right border is cut off.
 
     Raises:
         ValueError: less than 16 pixels are left of a side.
     """
-    height, width = frames[0][0].shape
-    factor = -(-max(height, width) // max_side)
-    height, width = (side // (2 * factor) * 2 * factor for side in (height, width))
-    if min(height, width) // factor < MIN_SIDE:
-        raise ValueError(f"pictures of {width // factor}×{height // factor} pixels are too small")
-    half = slice(0, height // 2), slice(0, width // 2)
-    luma = np.stack([y[:height, :width] for y, _, _ in frames])
-    chroma = np.stack([np.stack([u[half], v[half]]) for _, u, v in frames])
-    return Shot(name, _reduce(torch.from_numpy(luma), factor), _reduce_all(chroma, factor))
+    height, width = planes[0].shape
+    n = -(-max(height, width) // max_side)
+    rows, columns = height // (2 * n), width // (2 * n)  # of chroma
+    if 2 * min(rows, columns) < MIN_SIDE:
+        less = f", {2 * columns}×{2 * rows} when reduced," if n > 1 else ""
+        raise ValueError(f"pictures of {width}×{height} pixels{less} are too small")
+    y, u, v = planes
+    return (
+        _means(y[: 2 * rows * n, : 2 * columns * n], n),
+        _means(u[: rows * n, : columns * n], n),
+        _means(v[: rows * n, : columns * n], n),
+    )
 
 
 def shot_of_rgb(name: str, frames: NDArray[np.uint8], max_side: int = 2**16) -> Shot:
@@ -82,13 +99,9 @@ def _planes_of_rgb(rgb: NDArray[np.uint8]) -> Planes420:
     return np.round(y * (219 / 255) + 16).astype(np.uint8), half(u), half(v)
 
 
-def _reduce(planes: Tensor, factor: int) -> Tensor:
-    """Means of factor × factor samples, [T, C?, H, W]."""
-    if factor == 1:
-        return planes
-    means = [F.avg_pool2d(plane[None].float(), factor)[0].round() for plane in planes]
-    return torch.stack(means).to(torch.uint8)
-
-
-def _reduce_all(chroma: NDArray[np.uint8], factor: int) -> Tensor:
-    return _reduce(torch.from_numpy(chroma), factor)
+def _means(plane: NDArray[np.uint8], n: int) -> NDArray[np.uint8]:
+    """Means of n×n samples."""
+    if n == 1:
+        return plane
+    samples = torch.from_numpy(plane)[None].float()
+    return F.avg_pool2d(samples, n)[0].round().to(torch.uint8).numpy()

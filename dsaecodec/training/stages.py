@@ -164,19 +164,18 @@ class PriorStage(Stage):
 
     @torch.no_grad()
     def judge(self, model: SpatialModel) -> tuple[float, float, float]:
-        """Means of GOPs held out: bits a pixel of content, of dynamics a pixel and frame, of both.
+        """Bits of GOPs held out: a pixel of content, of dynamics a pixel and frame, and of both.
 
-        A clip whose latents are merely rounded would mislead here: the priors learn what the
-        encoder chooses, and for that it weighs bits.
+        Geometric means, so that a halving counts alike at all rates. A clip whose latents are
+        merely rounded would mislead here: the priors learn what the encoder chooses, and for that
+        it weighs bits.
         """
         rows = []
         for gop in self._judged:
-            bits_f, bits_z = (float(bits) for bits in gop.bits(model))
-            pixels = gop.num_pixels
-            rows.append(
-                (bits_f * gop.num_frames / pixels, bits_z / pixels, (bits_f + bits_z) / pixels)
-            )
-        f, z, bpp = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+            bits_f, bits_z = gop.bits(model)
+            rates = (bits_f * gop.num_frames, bits_z, bits_f + bits_z)
+            rows.append(torch.log2(torch.stack(rates) / gop.num_pixels + 1e-9))
+        f, z, bpp = torch.exp2(torch.stack(rows).mean(0)).tolist()
         return f, z, bpp
 
     def groups(self, model: SpatialModel) -> list[dict[str, Any]]:

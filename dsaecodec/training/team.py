@@ -67,11 +67,26 @@ class Team:
 
 
 @contextmanager
-def joined_team(device: torch.device) -> Iterator[Team]:
+def joined_team(device: torch.device, threads: int | None = None) -> Iterator[Team]:
     """Join the processes that the environment names (RANK, WORLD_SIZE, LOCAL_RANK).
 
     NCCL joins GPUs, one for each process of a machine; Gloo joins CPUs.
+
+    Args:
+        device: where to compute; of several GPUs each process takes its own.
+        threads: CPU threads of this process while it is in the team; None leaves them.
     """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        with _joined(device) as team:
+            yield team
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _joined(device: torch.device) -> Iterator[Team]:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Team(0, 1, device)

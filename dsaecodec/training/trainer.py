@@ -27,6 +27,7 @@ from dsaecodec.training.objective import Terms
 from dsaecodec.training.optimizer import schedule
 from dsaecodec.training.pictures import draw_progress
 from dsaecodec.training.shots import Shot
+from dsaecodec.training.speed import prepare_networks
 from dsaecodec.training.stages import ClipStage, ContentStage, PriorStage, Stage, start_ahead
 from dsaecodec.training.symbols import choose, encode_choice, read_choice
 from dsaecodec.training.team import Team
@@ -111,7 +112,10 @@ class Trainer:
             start_ahead(self.model, shots, self.config)
         else:
             self._load(weights)
-        self.model.to(team.device)
+        compiled = self.config.compile == "always" or (
+            self.config.compile == "auto" and team.device.type == "cuda"
+        )
+        prepare_networks(self.model, team.device, compiled=compiled)
         self.done = dict.fromkeys(self._stages, 0)
         self._window: list[list[float]] = []
         self._seconds = 0.0
@@ -241,13 +245,14 @@ class Trainer:
         if name == "content":
             return ContentStage(self.config, self._shots)
         if name == "clips":
-            stage = ClipStage(self.config, self._shots)
-            if stage.sampler.too_short and not self.config.clips.synthetic:
-                self._say_once(
-                    f"{stage.sampler.too_short} shots are shorter than "
-                    f"{self.config.clips.num_frames} frames: they teach content only"
+            shortest = self.config.clips.num_frames
+            short = sum(len(clip) < shortest for clip in self._clips)
+            if short:
+                self._notify(
+                    f"{short} of {len(self._clips)} shots are shorter than {shortest} frames "
+                    f"and teach content only; --set clips.num_frames=N takes shorter ones"
                 )
-            return stage
+            return ClipStage(self.config, self._shots)
         return self._make_prior_stage(stops)
 
     def _make_prior_stage(self, stops: Callable[[], bool]) -> PriorStage | None:

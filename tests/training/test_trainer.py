@@ -239,3 +239,17 @@ def test_warnings_say_when_f_collapses_and_when_the_estimate_is_off():
     assert warnings_of([fine], 0.0) == []
     assert "collapsed" in warnings_of([replace(fine, bits_content=0.0005)], None)[0]
     assert "+10.0%" in warnings_of([fine], 0.1)[0]
+
+
+@pytest.mark.slow
+def test_compiled_networks_train_alike(tiny, begin: Begin, tmp_path):
+    """The state keeps its names, so that a run can go on without them."""
+    losses = []
+    for choice in ("never", "always"):
+        config = replace(tiny, compile=choice, priors=replace(tiny.priors, steps=0))
+        seen: list[float] = []
+        run = begin(tmp_path / choice, config, show=lambda p, s=seen: s.append(p.terms[0]))
+        run.run()
+        losses.append(seen)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    load_model(str(tmp_path / "always" / "always.safetensors"))

@@ -1,0 +1,161 @@
+"""How a run begins, or goes on: its folder, its data, the weights it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dsaecodec.errors import UsageError
+from dsaecodec.model_io import read_weights
+from dsaecodec.model_store import find_model, identity_of, read_model_file
+from dsaecodec.training.config import TrainConfig, differences, load_config
+from dsaecodec.training.drawn import draw_shots
+from dsaecodec.training.folder import RunFolder, RunInfo
+from dsaecodec.training.footage import read_footage
+from dsaecodec.training.shots import Shot
+from dsaecodec.training.team import Team
+from dsaecodec.training.trainer import Progress, Trainer
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What somebody wants trained.
+
+    Attributes:
+        folder: of the run.
+        preset: name or path; None goes on with what the folder holds.
+        settings: "key=value" each, over the preset.
+        data: paths to learn from.
+        judged: paths to be judged by; empty: some of the data are held out.
+        init: name or path of a model to start from.
+        resume: go on with the folder's run if it holds one.
+        threads: of each process.
+    """
+
+    folder: Path
+    preset: str | None = None
+    settings: Sequence[str] = ()
+    data: Sequence[str] = ()
+    judged: Sequence[str] = ()
+    init: str | None = None
+    resume: bool = False
+    threads: int | None = None
+
+
+def start_run(
+    request: RunRequest,
+    team: Team,
+    notify: Callable[[str], None] = lambda line: None,
+    show: Callable[[Progress], None] = lambda progress: None,
+) -> Trainer:
+    """Make everything ready to train.
+
+    Args:
+        request: what is wanted.
+        team: the processes that share the work.
+        notify: is told what the user should know.
+        show: is told where the run is.
+
+    Raises:
+        UsageError: the request makes no sense, or differs from the run that the folder holds.
+        ConfigError: a setting is wrong, or the folder is damaged.
+        OutputError: the folder cannot be made, or holds a run that is not to be resumed.
+        InputVideoError: there is nothing to learn from.
+        ModelError: there is no model to start from.
+    """
+    folder = RunFolder(request.folder)
+    goes_on = request.resume and folder.holds_a_run
+    start = find_model(request.init) if request.init and not goes_on else None
+    info = folder.read_info() if goes_on else _describe(request, start)
+    if goes_on:
+        _check_same(request, info)
+    elif team.leads:
+        folder.check_new()
+    shots, judged = _read_shots(info, notify)
+    weights = None if start is None else read_weights(start)
+    if team.leads and not goes_on:
+        folder.begin(info)
+    team.wait()
+    trainer = Trainer(
+        info,
+        folder,
+        shots,
+        judged,
+        team,
+        weights=weights,
+        jobs=request.threads or torch.get_num_threads(),
+        notify=notify,
+        show=show,
+    )
+    if goes_on:
+        done = ", ".join(f"{name} {step}" for name, step in trainer.done.items())
+        notify(f"going on with {folder.root}, steps done: {done}")
+    return trainer
+
+
+def _describe(request: RunRequest, start: Path | None) -> RunInfo:
+    """What a new run is."""
+    config = _load_config(request, fine_tune=start is not None)
+    if not request.data and not config.data.drawn:
+        raise UsageError(
+            f"preset {request.preset} needs --data",
+            hint="name folders of footage, or a set that is drawn: --set data.drawn=characters",
+        )
+    identity = "" if start is None else identity_of(read_model_file(start)).hex()
+    return RunInfo(config, tuple(request.data), tuple(request.judged), identity)
+
+
+def _load_config(request: RunRequest, *, fine_tune: bool) -> TrainConfig:
+    if request.preset is None:
+        raise UsageError("a new run needs --preset", hint="--preset natural, for footage")
+    return load_config(request.preset, fine_tune=fine_tune, overrides=request.settings)
+
+
+def _check_same(request: RunRequest, info: RunInfo) -> None:
+    """Refuse a run that is not the one asked for; what the request leaves out is as it was."""
+    changed = []
+    if request.preset is not None:
+        config = _load_config(request, fine_tune=bool(info.init))
+        changed += differences(info.config, config)
+    elif request.settings:
+        changed.append(f"--set {request.settings[0]} without --preset")
+    for name, given, had in (
+        ("--data", request.data, info.data),
+        ("--judge", request.judged, info.judged),
+    ):
+        if given and tuple(given) != had:
+            changed.append(f"{name}: {' '.join(had) or 'none'}, {' '.join(given)}")
+    if changed:
+        raise UsageError(
+            f"{request.folder}: holds a run of another configuration: {'; '.join(changed)}",
+            hint="--resume and -o alone go on with it; or name another folder",
+        )
+
+
+def _read_shots(info: RunInfo, notify: Callable[[str], None]) -> tuple[list[Shot], list[Shot]]:
+    """What is learnt from, and what judges."""
+    config = info.config
+    shots = draw_shots(config.data, config.seed) if config.data.drawn else []
+    if info.data:
+        shots += _read(info.data, config, notify)
+    if info.judged:
+        return shots, _read(info.judged, config, notify)
+    clips = [i for i, shot in enumerate(shots) if len(shot) > 2]
+    every = config.data.held_out
+    held = set(clips[every - 1 :: every] or clips[-1:])
+    judged = [shots[i] for i in sorted(held)]
+    if len(clips) < 2:
+        return shots, judged  # too few to spare one
+    return [shot for i, shot in enumerate(shots) if i not in held], judged
+
+
+def _read(paths: Sequence[str], config: TrainConfig, notify: Callable[[str], None]) -> list[Shot]:
+    found = read_footage([Path(path) for path in paths], config.data, config.seed)
+    for line in found.skipped:
+        notify(f"skipped: {line}")
+    if found.left_out:
+        notify(f"{found.left_out} shots left out to stay within data.max_gigabytes")
+    return found.shots

@@ -1,0 +1,154 @@
+"""`dsaecodec train` and `pack` as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dsaecodec.cli import main
+from dsaecodec.model_io import load_model
+from dsaecodec.training.packed import write_pack
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "--threads=1",
+    "--set=content.steps=2",
+    "--set=content.batch=2",
+    "--set=content.size=64",
+    "--set=clips.steps=2",
+    "--set=clips.size=64",
+    "--set=clips.num_frames=4",
+    "--set=priors.steps=0",
+]
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory, drawn_shots) -> Path:
+    path = tmp_path_factory.mktemp("data") / "shots.safetensors"
+    write_pack(path, drawn_shots)
+    return path
+
+
+def test_a_model_from_a_pack_encodes_and_decodes(pack, tmp_path, capsys, monkeypatch, clip):
+    out = tmp_path / "mine"
+    assert main(["train", "--preset=natural", "--data", str(pack), "-o", str(out), *SMALL]) == 0
+    said = capsys.readouterr()
+    weights = out / "mine.safetensors"
+    loaded = load_model(str(weights))
+    assert said.out == f"{weights}: model {loaded.identity.hex()}\n"
+    monkeypatch.setenv("DSAECODEC_MODELS", str(out))
+    stream, decoded = tmp_path / "clip.dsz", tmp_path / "decoded.y4m"
+    assert main(["encode", str(clip), "-o", str(stream), "--model", "mine", "--quiet"]) == 0
+    assert main(["decode", str(stream), "-o", str(decoded), "--quiet"]) == 0
+    assert main(["models", "--json"]) == 0
+    names = {model["name"]: model for model in json.loads(capsys.readouterr().out)}
+    assert names["mine"]["description"] == "ordinary video of any size"
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    from fractions import Fraction
+
+    from dsaecodec.draw import moving_layers
+    from dsaecodec.video import VideoInfo, VideoWriter, rgb_to_420
+
+    path = tmp_path / "clip.y4m"
+    with VideoWriter(path, VideoInfo(40, 32, Fraction(25))) as writer:
+        for rgb in moving_layers(3, 32, 40):
+            writer.write(rgb_to_420(rgb))
+    return path
+
+
+def test_training_needs_no_library_for_video_or_coding(pack, tmp_path):
+    """Nor one for progress bars or plots, where data come packed."""
+    out = tmp_path / "bare"
+    arguments = ["train", "--preset=natural", f"--data={pack}", f"-o{out}", *SMALL]
+    script = f"""
+import sys
+for name in "av cv2 constriction rich matplotlib scipy".split():
+    sys.modules[name] = None
+from dsaecodec.cli import main
+sys.exit(main({arguments!r}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert "install Matplotlib" in done.stderr
+    load_model(str(out / "bare.safetensors"))
+
+
+def test_resume_goes_on_and_refuses_what_differs(pack, tmp_path, capsys):
+    out = tmp_path / "run"
+    begin = ["train", "--preset=natural", "--data", str(pack), "-o", str(out)]
+    assert main([*begin, *SMALL, "--max-minutes=1e-6", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert not first["finished"] and first["steps"] == {"content": 1, "clips": 0}
+    assert main([*begin, *SMALL]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert main([*begin, *SMALL, "--resume", "--set=seed=9"]) == 2
+    assert "seed: 1, 9" in capsys.readouterr().err
+    assert main(["train", "-o", str(out), "--resume", "--data", "elsewhere"]) == 2
+    assert "--data" in capsys.readouterr().err
+    assert main(["train", "-o", str(out), "--resume", "--json", "--threads=1"]) == 0
+    last = json.loads(capsys.readouterr().out)
+    assert last["finished"] and last["steps"] == {"content": 2, "clips": 2}
+    assert last["identity"] != first["identity"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "said"),
+    [
+        ([], 2, "--preset"),
+        (["--preset=natural"], 2, "needs --data"),
+        (["--preset=natura", "--data=x"], 2, "presets: balls, natural, sprites, tiny"),
+        (["--preset=natural", "--data=nowhere"], 3, "no such file or folder"),
+        (["--preset=natural", "--data=.", "--set=clips.step=3"], 2, "clips.step: no such key"),
+        (["--preset=natural", "--data=.", "--init=nobody"], 5, "no such model"),
+        (["--preset=tiny", "--max-minutes=0"], 2, "above 0"),
+        (["--preset=tiny", "--set=clips.num_frames=400", "--set=content.steps=0"], 2, "longest"),
+    ],
+)
+def test_mistakes_are_said_in_a_line(arguments, exit_code, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "-o", "out", *arguments]) == exit_code
+    lines = capsys.readouterr().err
+    assert said in lines and "Traceback" not in lines
+
+
+def test_an_init_of_another_shape_is_refused(pack, tmp_path, capsys):
+    arguments = ["--preset=natural", "--data", str(pack), "-o", str(tmp_path / "x"), *SMALL]
+    assert main(["train", *arguments, "--init=natural", "--set=model.residual_luma=32"]) == 2
+    assert "another shape" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_as_if_never_killed(pack, tmp_path):
+    """Kill -9 twice while it trains; the weights are those of a run left alone."""
+    settings = [*SMALL, "--set=content.steps=60", "--set=clips.steps=40", "--set=judge_minutes=99"]
+    base = [sys.executable, "-m", "dsaecodec", "train", "--quiet"]
+    begin = ["--preset=natural", f"--data={pack}", *settings]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    left_alone, killed = tmp_path / "a" / "m", tmp_path / "b" / "m"
+    for out in (left_alone, killed):
+        out.parent.mkdir()
+    subprocess.run([*base, *begin, f"-o{left_alone}"], cwd=ROOT, env=environment, check=True)
+    for delay in (8, 11):
+        running = subprocess.Popen(
+            [*base, *begin, f"-o{killed}", "--resume"], cwd=ROOT, env=environment
+        )
+        time.sleep(delay)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    subprocess.run(
+        [*base, *begin, f"-o{killed}", "--resume"], cwd=ROOT, env=environment, check=True
+    )
+    weights = [(out / "m.safetensors").read_bytes() for out in (left_alone, killed)]
+    assert weights[0] == weights[1]
