@@ -33,7 +33,8 @@ def limited_threads(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(threads)
     try:
         # full float32 on GPUs too: pixels must agree between machines
-        with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False):
+        cudnn = torch.backends.cudnn
+        with torch.no_grad(), cudnn.flags(enabled=cudnn.enabled, allow_tf32=False):
             yield
     finally:
         if threads is not None:

@@ -132,7 +132,9 @@ class Trainer:
             KeyboardInterrupt: Ctrl-C; the run is saved.
         """
         begin = time.monotonic()
-        with held_interrupts() as interrupts:
+        cudnn = torch.backends.cudnn  # transforms need all bits of float32
+        full = cudnn.flags(enabled=cudnn.enabled, benchmark=True, allow_tf32=False)
+        with full, held_interrupts() as interrupts:
 
             def stops() -> bool:
                 late = time.monotonic() - begin > 60 * max_minutes
