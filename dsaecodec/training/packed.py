@@ -37,7 +37,8 @@ def write_pack(path: Path, shots: Sequence[Shot], *, overwrite: bool = False) ->
         try:
             save_file(tensors, part, metadata)
         except SafetensorError as error:  # its own word for what the system said
-            raise OSError(None, str(error), str(part)) from error
+            reason = str(error).removeprefix("Error while serializing: I/O error: ")
+            raise OSError(None, reason, str(part)) from error
 
 
 def read_pack(path: Path) -> Iterator[Shot]:

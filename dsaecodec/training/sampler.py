@@ -15,6 +15,7 @@ from dsaecodec.training.chance import below
 from dsaecodec.training.shots import Shot
 
 GRID = 16
+PHOTOS_ONLY = "pictures alone teach content only: --set clips.steps=0 --set priors.steps=0"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class ClipSampler:
             longest = max((len(shot) for shot in shots), default=0)
             raise ConfigError(
                 f"no shot of {num_frames} frames to train on: the longest has {longest}",
-                hint=f"--set clips.num_frames={longest} takes it" if longest >= 3 else None,
+                hint=f"--set clips.num_frames={longest} takes it" if longest >= 3 else PHOTOS_ONLY,
             )
         sides = torch.tensor([list(shot.luma.shape[1:]) for shot in self.shots])
         median = sides.median(0).values // GRID * GRID

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dsaecodec.cli import main
 from dsaecodec.errors import InputVideoError, OutputError
 from dsaecodec.training.chance import generator_of
 from dsaecodec.training.packed import FORMAT, read_pack, write_pack
@@ -181,3 +183,70 @@ def test_nothing_is_left_of_a_file_that_cannot_be_written(
     assert packed.read_bytes() == before and list(packed.parent.iterdir()) == [packed]
     with pytest.raises(OutputError, match="no such folder"):
         write_pack(packed.parent / "no" / "d.safetensors", SHOTS)
+
+
+@pytest.fixture
+def footage_folder(tmp_path: Path) -> Path:
+    """Two photos, one of 40×80 pixels, and a file that is none."""
+    folder = tmp_path / "footage"
+    folder.mkdir()
+    Image.new("RGB", (32, 32)).save(folder / "a.png")
+    Image.new("RGB", (80, 40)).save(folder / "b.png")
+    (folder / "c.mp4").write_text("no video")
+    return folder
+
+
+def test_the_command_packs_what_it_finds(
+    footage_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = footage_folder.parent / "d.safetensors"
+    assert main(["pack", str(footage_folder), "-o", str(out)]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{out}: 0 shots and 2 photos, 0.0 megapixels\n"
+    (line,) = said.err.splitlines()
+    assert line.startswith(f"skipped: {footage_folder / 'c.mp4'}: ")
+    assert [tuple(shot.luma.shape) for shot in read_pack(out)] == [(1, 32, 32), (1, 40, 80)]
+    arguments = ["pack", str(footage_folder), "-o", str(out), "-y", "--set=data.max_side=40"]
+    assert main([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert [tuple(shot.luma.shape) for shot in read_pack(out)] == [(1, 32, 32), (1, 20, 40)]
+    assert main([*arguments, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["shots"], facts["photos"], facts["pixels"]) == (0, 2, 32 * 32 + 20 * 40)
+    assert [line.partition(": ")[0] for line in facts["skipped"]] == [str(footage_folder / "c.mp4")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "said"),
+    [
+        (["footage", "-o", "d.pack"], 2, "ends in .safetensors"),
+        (["footage", "-o", "-"], 2, "ends in .safetensors"),
+        (["footage", "-o", "no/d.safetensors"], 2, "no such folder"),
+        (["footage", "-o", "old.safetensors"], 2, "exists already"),
+        (["footage", "-o", "d.safetensors", "--set=data.max_sid=3"], 2, "data.max_sid"),
+        (["footage", "-o", "d.safetensors", "--set=data.max_side"], 2, "expected key=value"),
+        (["nowhere", "-o", "d.safetensors"], 3, "nowhere: no such file or folder"),
+        (["old.safetensors", "-o", "d.safetensors"], 3, "old.safetensors: not a file of packed"),
+        (["empty", "-o", "d.safetensors"], 3, "no video and no picture"),
+        (["footage/c.mp4", "-o", "d.safetensors"], 3, "1 file cannot be read"),
+    ],
+)
+def test_mistakes_are_said_in_a_line(
+    footage_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    exit_code: int,
+    said: str,
+) -> None:
+    root = footage_folder.parent
+    monkeypatch.chdir(root)
+    (root / "old.safetensors").write_bytes(b"old")
+    (root / "empty").mkdir()
+    before = sorted(root.iterdir())
+    assert main(["pack", *arguments]) == exit_code
+    out, err = capsys.readouterr()
+    first, *hints = err.splitlines()
+    assert out == "" and first.startswith("dsaecodec: error: ") and said in first
+    assert len(hints) <= 1 and all(hint.startswith("hint: ") for hint in hints)
+    assert sorted(root.iterdir()) == before and (root / "old.safetensors").read_bytes() == b"old"
