@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsaecodec.commands.console import print_json, say
+from dsaecodec.errors import UsageError
 
 if TYPE_CHECKING:
     from dsaecodec.training.folder import RunFolder
@@ -41,6 +42,8 @@ def run(request: Request) -> int:
     from dsaecodec.training.start import RunRequest, start_run
     from dsaecodec.training.team import joined_team
 
+    if not request.output:
+        raise UsageError("-o names no folder", hint="-o NAME")
     wanted = RunRequest(
         Path(request.output),
         request.preset,

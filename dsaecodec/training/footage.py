@@ -72,7 +72,7 @@ def read_footage(paths: Sequence[Path], config: DataConfig, seed: int = 1) -> Fo
 
 
 class _Keeper:
-    """Holds shots up to a number of bytes: where they are more, every second, fourth, … of them."""
+    """Holds shots up to a number of bytes: of more, every second, fourth, …, and one at least."""
 
     def __init__(self, budget: int) -> None:
         self.shots: list[Shot] = []
@@ -152,6 +152,7 @@ def _cut(path: Path, frames: Iterable[Frame420], config: DataConfig) -> Iterator
             if held and (cut or len(held) == config.segment):
                 yield shot_of_planes(f"{path}@{begin}", held, config.max_side)
                 begin, held = begin + len(held), []
+            # now, not with the whole shot: many frames of full size may not fit into memory
             held.append(reduced(frame.planes, config.max_side))
     except Exception as error:  # cut short: what was read before it is sound
         problem = error

@@ -26,8 +26,9 @@ LARGEST = 256  # pixels of a side
 CODED_FRAMES = 9
 COLLAPSED = 0.002
 """Bits a pixel of a content frame under which f says nothing, at any quality worth judging."""
-LARGEST_EXCESS = 0.03
-"""Coded files may be so much larger than the estimate, or smaller."""
+EXCESS_RANGE = (-0.15, 0.03)
+"""How far coded size may lie from the estimate. It is below where many symbols are far from their
+means: an escape costs less than the tail that training charges."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,6 @@ def warnings_of(judgements: Sequence[Judgement], excess: float | None) -> list[s
             f"f has collapsed: {best.bits_content:.5f} bits a pixel of content at quality "
             f"{best.quality}; a lower learning rate or --init may help"
         )
-    if excess is not None and abs(excess) > LARGEST_EXCESS:
+    if excess is not None and not EXCESS_RANGE[0] <= excess <= EXCESS_RANGE[1]:
         found.append(f"coded size and estimate differ by {excess:+.1%}: report this as a fault")
     return found

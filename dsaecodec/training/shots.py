@@ -37,6 +37,11 @@ class Shot:
         """Memory that the samples take."""
         return self.luma.numel() + self.chroma.numel()
 
+    def still(self, num_frames: int) -> Shot:
+        """The first frame, so many times; takes no memory."""
+        luma = self.luma[:1].expand(num_frames, -1, -1)
+        return Shot(self.name, luma, self.chroma[:1].expand(num_frames, -1, -1, -1))
+
     def to(self, device: torch.device | str) -> Shot:
         """The same shot in the memory of a device."""
         return Shot(self.name, self.luma.to(device), self.chroma.to(device))

@@ -101,6 +101,8 @@ class ClipStage(Stage):
 
     def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
         self.steps, self._config = config.clips.steps, config
+        if config.clips.synthetic == 1:  # all are made, so what there is need not move
+            shots = [shot.still(config.clips.num_frames) for shot in shots]
         self.sampler = ClipSampler(shots, config.clips.num_frames, config.clips.size)
         largest = max(self.sampler.height, self.sampler.width)
         self._photos = ClipSampler(shots, 1, largest) if config.clips.synthetic else None

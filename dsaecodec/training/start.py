@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
-from dsaecodec.errors import UsageError
+from dsaecodec.errors import ConfigError, UsageError
 from dsaecodec.model_io import read_weights
 from dsaecodec.model_store import find_model, identity_of, read_model_file
 from dsaecodec.training.config import TrainConfig, differences, load_config
 from dsaecodec.training.drawn import draw_shots
 from dsaecodec.training.folder import RunFolder, RunInfo
 from dsaecodec.training.footage import read_footage
+from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.team import Team
 from dsaecodec.training.trainer import Progress, Trainer
@@ -67,6 +68,8 @@ def start_run(
         ModelError: there is no model to start from.
     """
     folder = RunFolder(request.folder)
+    if not folder.root.resolve().name:
+        raise UsageError(f"{folder.root}: is no folder for a run", hint="-o NAME")
     goes_on = request.resume and folder.holds_a_run
     start = find_model(request.init) if request.init and not goes_on else None
     info = folder.read_info() if goes_on else _describe(request, start)
@@ -75,6 +78,7 @@ def start_run(
     elif team.leads:
         folder.check_new()
     shots, judged = _read_shots(info, notify)
+    _check_enough(info.config, shots)
     weights = None if start is None else read_weights(start)
     if team.leads and not goes_on:
         folder.begin(info)
@@ -106,6 +110,20 @@ def _describe(request: RunRequest, start: Path | None) -> RunInfo:
         )
     identity = "" if start is None else identity_of(read_model_file(start)).hex()
     return RunInfo(config, tuple(request.data), tuple(request.judged), identity)
+
+
+def _check_enough(config: TrainConfig, shots: Sequence[Shot]) -> None:
+    """Refuse data that a later stage could not use, before the first one has begun.
+
+    Raises:
+        ConfigError: naming the setting that helps.
+    """
+    if config.clips.steps and config.clips.synthetic < 1:
+        ClipSampler(shots, config.clips.num_frames, config.clips.size)
+    if config.priors.steps and not any(len(shot) > 1 for shot in shots):
+        raise ConfigError(
+            "no clip to encode for the stage of the priors", hint="--set priors.steps=0"
+        )
 
 
 def _load_config(request: RunRequest, *, fine_tune: bool) -> TrainConfig:

@@ -251,18 +251,14 @@ class Trainer:
             short = sum(len(clip) < shortest for clip in self._clips)
             if short:
                 self._notify(
-                    f"{short} of {len(self._clips)} shots are shorter than {shortest} frames "
-                    f"and teach content only; --set clips.num_frames=N takes shorter ones"
+                    f"of {len(self._clips)} clips {short} have fewer than {shortest} frames and "
+                    "teach content only; --set clips.num_frames=N takes shorter ones"
                 )
             return ClipStage(self.config, self._shots)
         return self._make_prior_stage(stops)
 
     def _make_prior_stage(self, stops: Callable[[], bool]) -> PriorStage | None:
         """The last stage, once shots are encoded for it; None if something stopped that."""
-        if not self._clips:
-            raise ConfigError(
-                "no clip to encode for the stage of the priors", hint="--set priors.steps=0"
-            )
         start, config = self.folder.before_priors, self.config
         if self.team.leads and not start.exists():
             self.folder.save_weights(self.model, self.info, self.done, start)

@@ -113,7 +113,9 @@ def test_resume_goes_on_and_refuses_what_differs(pack, tmp_path, capsys):
         (["--preset=natural", "--data=.", "--set=clips.step=3"], 2, "clips.step: no such key"),
         (["--preset=natural", "--data=.", "--init=nobody"], 5, "no such model"),
         (["--preset=tiny", "--max-minutes=0"], 2, "above 0"),
-        (["--preset=tiny", "--set=clips.num_frames=400", "--set=content.steps=0"], 2, "longest"),
+        (["--preset=tiny", "--set=clips.num_frames=400"], 2, "longest"),
+        (["--preset=tiny", "-o", ""], 2, "no folder"),
+        (["--preset=tiny", "-o", "/"], 2, "no folder"),
     ],
 )
 def test_mistakes_are_said_in_a_line(arguments, exit_code, said, tmp_path, capsys, monkeypatch):
@@ -121,6 +123,7 @@ def test_mistakes_are_said_in_a_line(arguments, exit_code, said, tmp_path, capsy
     assert main(["train", "-o", "out", *arguments]) == exit_code
     lines = capsys.readouterr().err
     assert said in lines and "Traceback" not in lines
+    assert not (tmp_path / "out").exists()  # so that the same command, mended, can begin there
 
 
 def test_an_init_of_another_shape_is_refused(pack, tmp_path, capsys):
@@ -152,3 +155,21 @@ def test_killed_at_random_moments_it_ends_as_if_never_killed(pack, tmp_path):
     )
     weights = [(out / "m.safetensors").read_bytes() for out in (left_alone, killed)]
     assert weights[0] == weights[1]
+
+
+def test_photos_alone_teach_motion_where_all_clips_are_made(drawn_shots, tmp_path, capsys):
+    path = tmp_path / "photos.safetensors"
+    write_pack(path, [shot.still(1) for shot in drawn_shots])
+    arguments = [
+        "train",
+        "--preset=natural",
+        "--data",
+        str(path),
+        "-o",
+        str(tmp_path / "x"),
+        *SMALL,
+    ]
+    assert main(arguments) == 2
+    assert "clip" in capsys.readouterr().err
+    assert main([*arguments, "--set=clips.synthetic=1"]) == 0
+    assert "not judged" in capsys.readouterr().err
