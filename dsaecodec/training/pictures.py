@@ -76,7 +76,7 @@ def _draw_rates(axis: Axes, judged: Rows) -> None:
             color=(0.1, 0.3, 0.7, 0.15 + 0.85 * age**3),
             markersize=3,
         )
-    axis.set_xlabel("estimated bits a pixel, held-out clips")
+    axis.set_xlabel("estimated bits a pixel, judged clips")
     axis.set_ylabel("PSNR YUV 6:1:1, dB; darker is later")
     if looks:
         axis.set_xscale("log")

@@ -285,7 +285,7 @@ class Trainer:
             bits_f, bits_z, bpp = stage.judge(self.model)
             row = ["", "", bits_f, bits_z, bpp, "", ""]
             logs.add_judgement([stage.name, step, f"{self._seconds:.1f}", *row])
-            self._notify(f"{stage.name}, step {step}: held-out GOPs {bpp:.4f} bpp")
+            self._notify(f"{stage.name}, step {step}: judged by GOPs at {bpp:.4f} bpp")
         elif judge:
             self._judge(judge, logs, stage.name, step)
 
@@ -303,7 +303,7 @@ class Trainer:
         for warning in warnings_of(judgements, excess):
             self._notify(f"warning: {stage}, step {step}: {warning}")
         points = ", ".join(f"{j.psnr_db:.2f} dB at {j.bpp:.4f} bpp" for j in judgements)
-        self._notify(f"{stage}, step {step}: held-out clips {points}")
+        self._notify(f"{stage}, step {step}: judged by {points}")
         if not draw_progress(self.folder.picture, *logs.read(), pictures):
             self._say_once("install Matplotlib to have progress.png")
 
