@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import presets
+from benchmarks import compare_runs, presets
 from benchmarks.rd import tables
 from benchmarks.rd.bd import summarize
 from benchmarks.rd.complexity import read_complexity
@@ -20,6 +20,8 @@ from dsaecodec.model_io import load_model
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 RUNS = ("drawn", "natural_valid")
+SOURCES = ("hallway", "highway", "talking_head")
+STAGES = ("content", "clips", "priors", "longer_clips")
 LABELS = {codec.name: codec.label for codec in all_codecs(None, [])}
 
 
@@ -105,3 +107,32 @@ def read_field(column: object, text: str) -> object:
     if column == "float | None":
         return float(text) if text else None
     return {"str": str, "int": int, "float": float}[str(column)](text)
+
+
+def bd_rate(anchor: str, test: str) -> str:
+    runs = [compare_runs.read_run(RESULTS / folder, OURS) for folder in (anchor, test)]
+    return compare_runs.compare_runs(runs)[1][2]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_specialisation_brings(source: str) -> None:
+    general, own = f"special/{source}-general", f"special/{source}-own"
+    rate, earlier = bd_rate(general, own), bd_rate(general, f"special/{source}-before_priors")
+    guide = (ROOT / "docs" / "training.md").read_text()
+    assert f"**{rate}** | {earlier} |" in guide
+    assert f"{rate} for a {source.replace('_', ' ')}" in " ".join(
+        (ROOT / "README.md").read_text().split()
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_each_stage_brought(stage: str) -> None:
+    guide = (ROOT / "docs" / "training.md").read_text()
+    assert f"| {bd_rate('training_dev/step0', f'training_dev/{stage}')} |" in guide
+
+
+def test_what_longer_training_brought() -> None:
+    rate = bd_rate("training_dev/clips", "training_dev/longer_clips")
+    for name in ("WEIGHTS.md", "docs/training.md"):
+        text = (ROOT / name).read_text()
+        assert f"{rate} (" in text or rate.replace("-", "−") in text
