@@ -239,14 +239,7 @@ def _describe_train(parser: argparse.ArgumentParser) -> None:
         default=inf,
         help="stop after so long; --resume goes on (no limit)",
     )
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="change a setting of the preset, as clips.steps=2000; may be repeated",
-    )
+    _add_settings_option(parser, "change a setting of the preset, as clips.steps=2000")
     parser.add_argument("--threads", metavar="N", type=Whole(1), help="CPU threads (all cores)")
     _add_device_option(parser)
     parser.add_argument("--quiet", action="store_true", help="print errors only")
@@ -261,14 +254,7 @@ def _describe_pack(parser: argparse.ArgumentParser) -> None:
         help="videos, pictures, folders of them, folders of sprite sheets",
     )
     parser.add_argument("-o", dest="output", metavar="OUT", required=True, help="OUT.safetensors")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="change how it is read, as data.max_side=640; may be repeated",
-    )
+    _add_settings_option(parser, "change how it is read, as data.max_side=640")
     _add_output_options(parser)
 
 
@@ -283,6 +269,17 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="NAME|PATH",
         help="weights, see dsaecodec models (natural; for a .dsz, those it names)",
+    )
+
+
+def _add_settings_option(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help=f"{what}; may be repeated",
     )
 
 
