@@ -58,7 +58,7 @@ examples:
   dsaecodec train -o mycams --resume                 go on after a stop, Ctrl-C or a crash
   torchrun --nproc-per-node 4 -m dsaecodec train --preset natural --data d.safetensors -o big
 
-OUT/OUT.safetensors is the model: dsaecodec encode clip.mp4 --model mycams/mycams.safetensors.
+The model is mycams/mycams.safetensors: dsaecodec encode clip.mp4 --model mycams/mycams.safetensors.
 What the settings mean: docs/training.md."""
 
 _PACK_EXAMPLES = """\
