@@ -56,7 +56,7 @@ examples:
   dsaecodec train --preset natural --data cams/ --init natural -o mycams
                                                      a codec for one's own footage
   dsaecodec train -o mycams --resume                 go on after a stop, Ctrl-C or a crash
-  torchrun --nproc-per-node 4 -m dsaecodec train --preset natural --data d.safetensors -o big
+  torchrun --nproc-per-node 2 -m dsaecodec train --preset natural --data d.safetensors -o big
 
 The model is mycams/mycams.safetensors: dsaecodec encode clip.mp4 --model mycams/mycams.safetensors.
 What the settings mean: docs/training.md."""

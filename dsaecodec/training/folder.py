@@ -89,6 +89,11 @@ class RunFolder:
         """Whether something was trained here."""
         return self._info.exists()
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether the run has come to its first checkpoint."""
+        return self._checkpoint.exists()
+
     def check_new(self) -> None:
         """Refuse a folder that holds a run.
 
@@ -185,7 +190,7 @@ class Logs:
         self._files = {log: LOG_COLUMNS, judgements: JUDGE_COLUMNS}
         self._log, self._judgements = log, judgements
         for path, columns in self._files.items():
-            rows = [] if done is None else [r for r in _read(path) if _before(r, done, stages)]
+            rows = [r for r in _read(path) if len(r) == len(columns) and _before(r, done, stages)]
             with staged(path, overwrite=True) as part, open(part, "w", newline="") as file:
                 csv.writer(file).writerows([columns, *rows])
 
@@ -205,7 +210,9 @@ class Logs:
         )
 
 
-def _before(row: Sequence[str], done: tuple[str, int], stages: Sequence[str]) -> bool:
+def _before(row: Sequence[str], done: tuple[str, int] | None, stages: Sequence[str]) -> bool:
+    if done is None:
+        return False
     try:
         place = (stages.index(row[0]), int(row[1]))
     except (ValueError, IndexError):

@@ -95,10 +95,11 @@ def draw_scene(scene: Scene, back: Yuv, front: Yuv, num_frames: int) -> Yuv:
         luma [T, H, W], chroma [T, 2, H/2, W/2], rounded, code values - 128.
     """
     size = (back.luma.shape[2], back.luma.shape[3])
-    luma, chroma = (
-        _draw_planes(scene, behind, before, num_frames, size)
-        for behind, before in zip(back, front, strict=True)
-    )
+    with torch.autocast(back.luma.device.type, enabled=False):  # positions need all their bits
+        luma, chroma = (
+            _draw_planes(scene, behind, before, num_frames, size)
+            for behind, before in zip(back, front, strict=True)
+        )
     return Yuv(luma[:, 0], chroma)
 
 

@@ -2,7 +2,7 @@
 
 For a random quality q in each step, with λ(q) of `model.lagrangian`, it is
 
-    E[ D / λ + R ],   D = mse_Y + (mse_U + mse_V) / 2,   R in bits a pixel of all frames,
+    E[ (D + 0.05 D_planes) / λ + R ],   D = mse_Y + (mse_U + mse_V) / 2,   R in bits a pixel,
 
 R is the code length of the exact prior under additive uniform noise, D is of rounded latents with
 straight-through gradients. All terms are means over clips.

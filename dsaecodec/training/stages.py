@@ -106,6 +106,8 @@ class ClipStage(Stage):
         self.sampler = ClipSampler(shots, config.clips.num_frames, config.clips.size)
         largest = max(self.sampler.height, self.sampler.width)
         self._photos = ClipSampler(shots, 1, largest) if config.clips.synthetic else None
+        if self._photos:  # one shape; smaller photos are continued
+            self._photos.height, self._photos.width = self.sampler.height, self.sampler.width
 
     @property
     def pixels(self) -> int:
@@ -135,10 +137,8 @@ class ClipStage(Stage):
 
     def _make_clip(self, generator: torch.Generator) -> Yuv:
         assert self._photos is not None
-        height, width = self.sampler.height, self.sampler.width
         pictures = self._photos.cut(self._photos.choose(2, generator))
-        luma = pictures.luma[..., :height, :width]
-        chroma = pictures.chroma[:, 0, :, : height // 2, : width // 2]
+        luma, chroma = pictures.luma, pictures.chroma[:, 0]
         back, front = (Yuv(luma[i : i + 1], chroma[i : i + 1]) for i in range(2))
         return draw_scene(Scene.random(generator), back, front, self.sampler.num_frames)
 
@@ -148,7 +148,7 @@ class PriorStage(Stage):
 
     Args:
         config: the run.
-        gops: the symbols, see `symbols.collect`.
+        gops: the symbols, see `symbols.read_choice`.
     """
 
     name, number = "priors", 2

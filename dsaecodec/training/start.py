@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -71,18 +72,17 @@ def start_run(
     if not folder.root.resolve().name:
         raise UsageError(f"{folder.root}: is no folder for a run", hint="-o NAME")
     goes_on = request.resume and folder.holds_a_run
-    start = find_model(request.init) if request.init and not goes_on else None
+    start = find_model(request.init) if request.init else None
     info = folder.read_info() if goes_on else _describe(request, start)
     if goes_on:
-        _check_same(request, info)
+        _check_same(request, info, start)
+        if info.init and not folder.has_checkpoint:  # it came no further than its beginning
+            start = start or find_model(None, bytes.fromhex(info.init))
     elif team.leads:
         folder.check_new()
     shots, judged = _read_shots(info, notify)
-    _check_enough(info.config, shots)
+    _check_enough(info.config, shots, team)
     weights = None if start is None else read_weights(start)
-    if team.leads and not goes_on:
-        folder.begin(info)
-    team.wait()
     trainer = Trainer(
         info,
         folder,
@@ -94,6 +94,9 @@ def start_run(
         notify=notify,
         show=show,
     )
+    if team.leads and not goes_on:
+        folder.begin(info)
+    team.wait()
     if goes_on:
         done = ", ".join(f"{name} {step}" for name, step in trainer.done.items())
         notify(f"going on with {folder.root}, steps done: {done}")
@@ -112,12 +115,21 @@ def _describe(request: RunRequest, start: Path | None) -> RunInfo:
     return RunInfo(config, tuple(request.data), tuple(request.judged), identity)
 
 
-def _check_enough(config: TrainConfig, shots: Sequence[Shot]) -> None:
-    """Refuse data that a later stage could not use, before the first one has begun.
+def _check_enough(config: TrainConfig, shots: Sequence[Shot], team: Team) -> None:
+    """Refuse what a later stage could not use, before the first one has begun.
 
     Raises:
         ConfigError: naming the setting that helps.
     """
+    for name in ("content", "clips", "priors"):
+        stage = getattr(config, name)
+        if stage.steps:
+            team.share(stage.batch, name)
+    if config.priors.steps and find_spec("constriction") is None:
+        raise ConfigError(
+            "the stage of the priors encodes, and the coder's library constriction is missing",
+            hint="--set priors.steps=0, and do that stage where it is installed",
+        )
     if config.clips.steps and config.clips.synthetic < 1:
         ClipSampler(shots, config.clips.num_frames, config.clips.size)
     if config.priors.steps and not any(len(shot) > 1 for shot in shots):
@@ -132,7 +144,7 @@ def _load_config(request: RunRequest, *, fine_tune: bool) -> TrainConfig:
     return load_config(request.preset, fine_tune=fine_tune, overrides=request.settings)
 
 
-def _check_same(request: RunRequest, info: RunInfo) -> None:
+def _check_same(request: RunRequest, info: RunInfo, start: Path | None) -> None:
     """Refuse a run that is not the one asked for; what the request leaves out is as it was."""
     changed = []
     if request.preset is not None:
@@ -140,6 +152,8 @@ def _check_same(request: RunRequest, info: RunInfo) -> None:
         changed += differences(info.config, config)
     elif request.settings:
         changed.append(f"--set {request.settings[0]} without --preset")
+    if start is not None and identity_of(read_model_file(start)).hex() != info.init:
+        changed.append(f"--init: {info.init or 'none'}, {request.init}")
     for name, given, had in (
         ("--data", request.data, info.data),
         ("--judge", request.judged, info.judged),
@@ -166,6 +180,7 @@ def _read_shots(info: RunInfo, notify: Callable[[str], None]) -> tuple[list[Shot
     held = set(clips[every - 1 :: every] or clips[-1:])
     judged = [shots[i] for i in sorted(held)]
     if len(clips) < 2:
+        notify("judged by what it is trained on: there is no clip to spare, see --judge")
         return shots, judged  # too few to spare one
     return [shot for i, shot in enumerate(shots) if i not in held], judged
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -36,16 +37,16 @@ class Team:
         """Whether it is the one that writes files."""
         return self.rank == 0
 
-    def share(self, batch: int) -> slice:
-        """Its part of a batch.
+    def share(self, batch: int, stage: str = "clips") -> slice:
+        """Its part of a batch of a stage.
 
         Raises:
             ConfigError: the batch cannot be shared evenly.
         """
         if batch % self.size:
             raise ConfigError(
-                f"batches of {batch} cannot be shared by {self.size} processes",
-                hint=f"--set clips.batch={-(-batch // self.size) * self.size} and so on",
+                f"{stage}.batch = {batch} cannot be shared by {self.size} processes",
+                hint=f"--set {stage}.batch={-(-batch // self.size) * self.size}",
             )
         part = batch // self.size
         return slice(self.rank * part, (self.rank + 1) * part)
@@ -94,7 +95,9 @@ def _joined(device: torch.device) -> Iterator[Team]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # One may encode or judge for long while the others wait.
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(hours=6))
     try:
         yield Team(dist.get_rank(), size, device)
     finally:

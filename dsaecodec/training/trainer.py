@@ -212,12 +212,12 @@ class Trainer:
         said = _vector(terms, stop)
         self.team.average_([*gradients, said])
         values = said.tolist()
-        if not math.isfinite(values[0]):
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM))
+        if not math.isfinite(values[0] + norm):
             raise CodecError(
-                f"{stage.name}, step {step}: the loss is {values[0]}",
+                f"{stage.name}, step {step}: the loss is {values[0]}, its gradient {norm}",
                 hint="go on from the last checkpoint, or lower learning_rate",
             )
-        torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
         optimizer.step()
         self.model.project_()
         self._window.append(values[:NUM_LOGGED])
@@ -252,7 +252,7 @@ class Trainer:
             if short:
                 self._notify(
                     f"of {len(self._clips)} clips {short} have fewer than {shortest} frames and "
-                    "teach content only; --set clips.num_frames=N takes shorter ones"
+                    "are left out of this stage; --set clips.num_frames=N takes shorter ones"
                 )
             return ClipStage(self.config, self._shots)
         return self._make_prior_stage(stops)

@@ -130,6 +130,7 @@ def test_an_init_of_another_shape_is_refused(pack, tmp_path, capsys):
     arguments = ["--preset=natural", "--data", str(pack), "-o", str(tmp_path / "x"), *SMALL]
     assert main(["train", *arguments, "--init=natural", "--set=model.residual_luma=32"]) == 2
     assert "another shape" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.slow
