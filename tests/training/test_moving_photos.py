@@ -136,3 +136,11 @@ def test_random_paths_are_as_often_slow_as_fast() -> None:
     assert max(speeds) <= FASTEST and min(speeds) >= FASTEST / 64
     slow = sum(speed < FASTEST / 8 for speed in speeds) / len(speeds)
     assert slow == pytest.approx(0.5, abs=0.05)
+
+
+def test_positions_keep_their_bits_where_networks_are_narrow() -> None:
+    scene = Scene.random(generator_of(3))
+    wide = draw_scene(scene, BACK, FRONT, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow = draw_scene(scene, BACK, FRONT, 4)
+    assert narrow.luma.equal(wide.luma) and narrow.chroma.equal(wide.chroma)

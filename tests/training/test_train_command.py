@@ -11,10 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from dsaecodec.cli import main
-from dsaecodec.model_io import load_model
+from dsaecodec.model_io import load_model, read_weights
+from dsaecodec.model_store import find_model
 from dsaecodec.training.packed import write_pack
+from dsaecodec.training.start import RunRequest, start_run
+from dsaecodec.training.team import Team
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -131,6 +135,16 @@ def test_an_init_of_another_shape_is_refused(pack, tmp_path, capsys):
     assert main(["train", *arguments, "--init=natural", "--set=model.residual_luma=32"]) == 2
     assert "another shape" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_a_run_stopped_before_its_first_checkpoint_starts_from_the_same_weights(pack, tmp_path):
+    out, weights = tmp_path / "x", read_weights(find_model("natural"))
+    begin = ["--preset=natural", f"--data={pack}", f"-o{out}", "--init=natural", *SMALL]
+    assert main(["train", *begin, "--max-minutes=1e-6"]) == 0
+    (out / "checkpoint.pt").unlink()
+    again = start_run(RunRequest(out, resume=True), Team(0, 1, torch.device("cpu")))
+    assert all(torch.equal(v, weights[k]) for k, v in again.model.state_dict().items())
+    assert main(["train", *begin, "--resume", "--init=nobody"]) == 5
 
 
 @pytest.mark.slow

@@ -253,3 +253,12 @@ def test_compiled_networks_train_alike(tiny, begin: Begin, tmp_path):
         losses.append(seen)
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     load_model(str(tmp_path / "always" / "always.safetensors"))
+
+
+def test_a_row_that_was_cut_short_is_taken_out(tiny, begin: Begin, tmp_path):
+    root = tmp_path / "run"
+    begin(root, tiny)._run_stages(StopAfter(2))
+    with open(root / "log.csv", "a") as file:
+        file.write("content,1")
+    begin(root, tiny)._run_stages(StopAfter(1))
+    assert [row["step"] for row in columns(root / "log.csv")] == ["3"]
