@@ -21,6 +21,9 @@ from dsaecodec.training.shots import Shot
 from dsaecodec.training.team import Team
 from dsaecodec.training.trainer import Progress, Trainer
 
+MOST_JOBS = 8
+"""Processes that encode for the last stage: each holds a model and a shot."""
+
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -90,7 +93,7 @@ def start_run(
         judged,
         team,
         weights=weights,
-        jobs=request.threads or torch.get_num_threads(),
+        jobs=min(request.threads or torch.get_num_threads(), MOST_JOBS),
         notify=notify,
         show=show,
     )

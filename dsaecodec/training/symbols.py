@@ -14,7 +14,9 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -33,6 +35,7 @@ from dsaecodec.video.frame import Frame420
 LONGEST = PRESETS["medium"].gop + 1  # frames of a shot
 QUALITIES = (5, 96)
 SUFFIX = ".safetensors"
+_Packed = tuple[str, NDArray[np.uint8], NDArray[np.uint8], int, int]
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,11 @@ class Choice:
     gop: int
     file: Path
 
+    def packed(self) -> _Packed:
+        """What another process needs, as arrays: tensors would travel through shared memory."""
+        luma, chroma = (x[:LONGEST].cpu().numpy() for x in (self.shot.luma, self.shot.chroma))
+        return self.shot.name, luma, chroma, self.quality, self.gop
+
 
 def choose(shots: Sequence[Shot], count: int, seed: int, folder: Path) -> list[Choice]:
     """Random shots at random qualities, in GOPs of full and of half length.
@@ -155,7 +163,8 @@ def encode_choice(
     stopped = False
     # forked workers would inherit locks of torch's threads
     with ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interrupts) as pool:
-        for job in as_completed([pool.submit(_encode_to_file, weights, one) for one in todo]):
+        running = [pool.submit(_encode_to_file, weights, one.packed(), one.file) for one in todo]
+        for job in as_completed(running):
             job.result()
             if stops():
                 stopped = True
@@ -172,20 +181,23 @@ def read_choice(choice: Sequence[Choice]) -> list[CodedGop]:
 
 
 def _leave_interrupts() -> None:
-    """Ctrl-C is for the process that trains."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Ctrl-C, and an end asked of the whole group, are for the process that trains."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
-def _encode_to_file(weights: Path, choice: Choice) -> None:
+def _encode_to_file(weights: Path, packed: _Packed, file: Path) -> None:
     torch.set_num_threads(1)
     loaded = load_model(str(weights), "cpu")
-    coded = encode_shot(loaded, choice.shot.to("cpu"), choice.quality, choice.gop)
+    name, luma, chroma, quality, gop = packed
+    shot = Shot(name, torch.from_numpy(luma), torch.from_numpy(chroma))
+    coded = encode_shot(loaded, shot, quality, gop)
     tensors = {}
     for i, part in enumerate(coded):
         facts = (part.quality, part.refs_previous, part.num_pixels, part.num_bytes)
         tensors[f"{i}.facts"] = torch.tensor([int(fact) for fact in facts])
         tensors |= {f"{i}.{name}": getattr(part, name).contiguous() for name in ("hyper", "f", "z")}
-    with staged(choice.file, overwrite=True) as temporary:
+    with staged(file, overwrite=True) as temporary:
         save_file(tensors, temporary)
 
 

@@ -292,7 +292,8 @@ class Trainer:
     def _judge(self, judge: Judge, logs: Logs, stage: str, step: int) -> None:
         """Judge by held-out clips, and say what goes wrong."""
         self._save_weights()
-        with self._precision():
+        # Compiled code is for the shapes of training; every clip to judge by has its own.
+        with self._precision(), torch.compiler.set_stance("force_eager"):
             judgements = judge.judge(self.model)
             pictures = judge.pictures(self.model)
         excess = judge.coded_excess(self.model, self.folder.weights)
