@@ -95,7 +95,7 @@ class RunFolder:
         return self._checkpoint.exists()
 
     def check_new(self) -> None:
-        """Refuse a folder that holds a run.
+        """Refuse a folder that holds a run, or remains of one.
 
         Raises:
             OutputError: it does.
@@ -105,6 +105,9 @@ class RunFolder:
                 f"{self.root}: holds a run already",
                 hint="--resume goes on with it; or name another folder",
             )
+        for path in (self._checkpoint, self.before_priors, self.symbols, self.weights):
+            if path.exists():
+                raise OutputError(f"{path}: is there already", hint="name another folder")
 
     def begin(self, info: RunInfo) -> None:
         """Make the folder of a new run.

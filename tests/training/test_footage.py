@@ -336,3 +336,14 @@ def test_sprite_sheets_are_drawn_as_training_characters(tmp_path: Path) -> None:
     assert len(characters) > 30 and characters <= train
     other = read_footage([tmp_path], config, seed=4).shots
     assert any(not a.luma.equal(b.luma) for a, b in zip(shots, other, strict=True))
+
+
+def test_a_runs_own_pictures_are_no_footage(tmp_path: Path) -> None:
+    from dsaecodec.training.footage import _files_below
+
+    for name in ("a.png", "run/progress.png", "run/deeper/b.png", "other/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "run" / "run.json").touch()
+    found = {str(path.relative_to(tmp_path)) for path in _files_below(tmp_path, [])}
+    assert found == {"a.png", "other/c.png"}

@@ -262,3 +262,12 @@ def test_a_row_that_was_cut_short_is_taken_out(tiny, begin: Begin, tmp_path):
         file.write("content,1")
     begin(root, tiny)._run_stages(StopAfter(1))
     assert [row["step"] for row in columns(root / "log.csv")] == ["3"]
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "before_priors.safetensors", "run.safetensors"])
+def test_remains_of_a_run_are_not_built_on(tiny, tmp_path, name):
+    root = tmp_path / "run"
+    root.mkdir()
+    (root / name).touch()
+    with pytest.raises(OutputError, match=f"{name}: is there already"):
+        RunFolder(root).begin(RunInfo(tiny, ()))
