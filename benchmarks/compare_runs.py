@@ -36,10 +36,11 @@ def compare_runs(runs: Sequence[list[Point]], *, per_clip: bool = False) -> Tabl
         runs: see `read_run`; the first is the anchor.
         per_clip: a row for each clip as well.
     """
-    anchor = runs[0][0].codec
+    anchor = "anchor"
+    first = [replace(point, codec=anchor) for point in runs[0]]
     rows = [["run", "clips", "BD-rate RGB", "95 % interval", "BD-rate YUV 6:1:1", "overlap"]]
     for run in runs[1:]:
-        points = [*runs[0], *run]
+        points = [*first, *run]
         (rgb,), (yuv,) = (summarize(points, anchor, metric) for metric in ("psnr_rgb", "psnr_yuv"))
         between = (
             "–" if rgb.low is None or rgb.high is None else f"{rgb.low:+.1f} … {rgb.high:+.1f}"

@@ -131,6 +131,22 @@ def test_what_each_stage_brought(stage: str) -> None:
     assert f"| {bd_rate('training_dev/step0', f'training_dev/{stage}')} |" in guide
 
 
+def test_what_the_last_stage_did_to_single_clips() -> None:
+    guide = (ROOT / "docs" / "training.md").read_text()
+    names = {
+        "m3v1mp4": "a mouse",
+        "koolshooters": "a face",
+        "dog-1": "a running dog",
+        "flamingo": "a flam",
+    }
+    runs = [compare_runs.read_run(RESULTS / "training_dev" / s, OURS) for s in ("clips", "priors")]
+    rows = compare_runs.compare_runs(runs, per_clip=True)
+    assert f"{rows[1][2]} ({rows[1][3]})" in guide
+    for part, name in names.items():
+        (rate,) = [row[2] for row in rows if part in row[0]]
+        assert f"{rate} on {name}" in guide
+
+
 def test_what_longer_training_brought() -> None:
     rate = bd_rate("training_dev/clips", "training_dev/longer_clips")
     for name in ("WEIGHTS.md", "docs/training.md"):

@@ -35,6 +35,14 @@ def test_equal_pictures_in_fewer_bytes(tmp_path, capsys):
     assert "+25.0 %" in capsys.readouterr().out
 
 
+def test_folders_may_have_one_name(tmp_path, capsys):
+    for place, factor in (("one", 1.0), ("two", 0.5)):
+        (tmp_path / place).mkdir()
+        run_of(tmp_path / place / "run", factor)
+    assert compare_runs.main([str(tmp_path / "one" / "run"), str(tmp_path / "two" / "run")]) == 0
+    assert "| run | 5 | -50.0 %" in capsys.readouterr().out
+
+
 def test_a_run_without_the_codec_is_refused(tmp_path, capsys):
     before, after = run_of(tmp_path / "before", 1.0), run_of(tmp_path / "after", 0.8)
     with pytest.raises(SystemExit):
