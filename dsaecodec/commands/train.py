@@ -42,6 +42,7 @@ def run(request: Request) -> int:
     from dsaecodec.training.start import RunRequest, start_run
     from dsaecodec.training.team import joined_team
 
+    begin = time.monotonic()
     if not request.output:
         raise UsageError("-o names no folder", hint="-o NAME")
     wanted = RunRequest(
@@ -60,7 +61,8 @@ def run(request: Request) -> int:
         silent = request.quiet or not team.leads
         show = resources.enter_context(_Display(silent)).show
         trainer = start_run(wanted, team, (lambda _: None) if silent else say, show)
-        outcome = trainer.run(request.max_minutes)
+        spent = (time.monotonic() - begin) / 60  # on reading data, maybe
+        outcome = trainer.run(request.max_minutes - spent)
     if team.leads:
         _report(request, trainer.folder, outcome)
     return 0

@@ -43,17 +43,20 @@ class RunInfo:
         data: paths it learns from.
         judged: paths it is judged by; empty: some of the data are held out.
         init: identity of the model it started from, empty for none.
+        fingerprint: of the shots it learns from, see `shots.fingerprint`; empty: not read yet.
     """
 
     config: TrainConfig
     data: tuple[str, ...]
     judged: tuple[str, ...] = ()
     init: str = ""
+    fingerprint: str = ""
 
     def to_json(self) -> str:
         """As text."""
         table = {"config": self.config.to_table(), "data": self.data, "judged": self.judged}
-        return json.dumps({**table, "init": self.init}, indent=1)
+        table |= {"init": self.init, "fingerprint": self.fingerprint}
+        return json.dumps(table, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> RunInfo:
@@ -66,7 +69,7 @@ class RunInfo:
             table = json.loads(text)
             config = TrainConfig.from_table(table["config"])
             data, judged = (tuple(map(str, table[key])) for key in ("data", "judged"))
-            return cls(config, data, judged, str(table["init"]))
+            return cls(config, data, judged, str(table["init"]), str(table["fingerprint"]))
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"run.json is damaged ({error!r})") from error
 
@@ -120,7 +123,11 @@ class RunFolder:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self.root}: cannot be made: {error.strerror}") from error
-        with staged(self._info) as part:
+        self.write_info(info)
+
+    def write_info(self, info: RunInfo) -> None:
+        """Say what the run is."""
+        with staged(self._info, overwrite=True) as part:
             part.write_text(info.to_json() + "\n", encoding="utf-8")
 
     def read_info(self) -> RunInfo:

@@ -26,7 +26,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 PHOTO_SUFFIXES = frozenset(".webp .png .jpg .jpeg .bmp .tif .tiff .avif .ppm".split())
 SHEET = "body/0.png"  # a folder that has it holds the source sheets of Sprites
-RUN_FILE = "run.json"  # a folder that has it is that of a run, see `folder`
+RUN_FILES = {"run.json", "progress.png"}  # together they mark the folder of a run
 
 
 @dataclass
@@ -114,9 +114,8 @@ def _files_below(folder: Path, skipped: list[str]) -> Iterator[Path]:
     known, seen = VIDEO_SUFFIXES | PHOTO_SUFFIXES, set()
     for root, folders, names in os.walk(folder, onerror=note, followlinks=True):
         real = os.path.realpath(root)
-        if RUN_FILE in names:  # a run's own pictures are no footage
-            folders[:] = []
-            continue
+        if set(names) >= RUN_FILES:  # a run's own picture is no footage
+            names.remove("progress.png")
         folders[:] = [] if real in seen else [name for name in folders if name[0] != "."]
         files = [] if real in seen else [Path(root, name) for name in names if name[0] != "."]
         seen.add(real)

@@ -19,6 +19,7 @@ from dsaecodec.training.chance import Noise
 from dsaecodec.training.objective import clip_terms
 from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot
+from dsaecodec.training.symbols import encode_shot
 
 QUALITIES = (20, 45, 70)
 NUM_CLIPS = 6
@@ -109,11 +110,7 @@ class Judge:
 
         None where the coder's library is missing.
         """
-        try:
-            from dsaecodec.training.symbols import encode_shot
-        except ImportError:
-            return None
-        shot = self._coded
+        shot = self._coded.middle(LARGEST)
         few = Shot(shot.name, shot.luma[:CODED_FRAMES].cpu(), shot.chroma[:CODED_FRAMES].cpu())
         try:
             gops = encode_shot(load_model(str(weights), "cpu"), few, 45, PRESETS["medium"].gop)

@@ -55,7 +55,6 @@ class ClipSampler:
     def __init__(self, shots: Sequence[Shot], num_frames: int, size: int) -> None:
         self.num_frames = num_frames
         self.shots = [shot for shot in shots if len(shot) >= num_frames]
-        self.too_short = len(shots) - len(self.shots)
         if not self.shots:
             longest = max((len(shot) for shot in shots), default=0)
             raise ConfigError(

@@ -1,10 +1,26 @@
-"""What makes a GPU fast: memory layout and compiled networks."""
+"""What makes a GPU fast: memory layout and compiled networks; and what must not."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from dsaecodec.model import SpatialModel
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Float32 with all its bits inside, where a GPU would round to TF32: transforms need them."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    matmul.allow_tf32 = False
+    try:
+        with cudnn.flags(enabled=cudnn.enabled, benchmark=True, allow_tf32=False):
+            yield
+    finally:
+        matmul.allow_tf32 = before
 
 
 def prepare_networks(model: SpatialModel, device: torch.device, *, compiled: bool) -> None:

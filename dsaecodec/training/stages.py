@@ -41,9 +41,12 @@ class Stage(ABC):
     steps: int
     number: int
 
-    @abstractmethod
+    def __init__(self, config: TrainConfig) -> None:
+        self._config = config
+
     def groups(self, model: SpatialModel) -> list[dict[str, Any]]:
-        """What moves, for an optimizer."""
+        """What moves, for an optimizer: all parameters."""
+        return parameter_groups(model, self._config.learning_rate)
 
     @abstractmethod
     def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
@@ -66,17 +69,14 @@ class ContentStage(Stage):
     name, number = "content", 0
 
     def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
-        self.steps, self._config = config.content.steps, config
+        super().__init__(config)
+        self.steps = config.content.steps
         self.sampler = ClipSampler(shots, 1, config.content.size)
 
     @property
     def pixels(self) -> int:
         """See `Stage`."""
         return self._config.content.batch * self.sampler.height * self.sampler.width
-
-    def groups(self, model: SpatialModel) -> list[dict[str, Any]]:
-        """See `Stage`."""
-        return parameter_groups(model, self._config.learning_rate)
 
     def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
         """See `Stage`."""
@@ -100,7 +100,8 @@ class ClipStage(Stage):
     name, number = "clips", 1
 
     def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
-        self.steps, self._config = config.clips.steps, config
+        super().__init__(config)
+        self.steps = config.clips.steps
         if config.clips.synthetic == 1:  # all are made, so what there is need not move
             shots = [shot.still(config.clips.num_frames) for shot in shots]
         self.sampler = ClipSampler(shots, config.clips.num_frames, config.clips.size)
@@ -114,10 +115,6 @@ class ClipStage(Stage):
         """See `Stage`."""
         clip = self.sampler.num_frames * self.sampler.height * self.sampler.width
         return self._config.clips.batch * clip
-
-    def groups(self, model: SpatialModel) -> list[dict[str, Any]]:
-        """See `Stage`."""
-        return parameter_groups(model, self._config.learning_rate)
 
     def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
         """See `Stage`."""
@@ -154,7 +151,8 @@ class PriorStage(Stage):
     name, number = "priors", 2
 
     def __init__(self, config: TrainConfig, gops: Sequence[CodedGop]) -> None:
-        self.steps, self._config = config.priors.steps, config
+        super().__init__(config)
+        self.steps = config.priors.steps
         self._judged = gops[::HELD_OUT]
         self._gops = [gop for i, gop in enumerate(gops) if i % HELD_OUT] or list(gops)
         self._pixels = sum(gop.num_pixels for gop in gops) // max(1, len(gops))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from dsaecodec.training.drawn import draw_shots
 from dsaecodec.training.folder import RunFolder, RunInfo
 from dsaecodec.training.footage import read_footage
 from dsaecodec.training.sampler import ClipSampler
-from dsaecodec.training.shots import Shot
+from dsaecodec.training.shots import Shot, fingerprint
 from dsaecodec.training.team import Team
 from dsaecodec.training.trainer import Progress, Trainer
 
@@ -79,11 +79,22 @@ def start_run(
     info = folder.read_info() if goes_on else _describe(request, start)
     if goes_on:
         _check_same(request, info, start)
+        info = replace(
+            info,
+            data=tuple(request.data) or info.data,
+            judged=tuple(request.judged) or info.judged,
+        )
         if info.init and not folder.has_checkpoint:  # it came no further than its beginning
             start = start or find_model(None, bytes.fromhex(info.init))
     elif team.leads:
         folder.check_new()
     shots, judged = _read_shots(info, notify)
+    info = _check_shots(request, info, shots)
+    if not team.agrees(info.to_json() + f"{goes_on}"):
+        raise ConfigError(
+            "the processes see different folders or data",
+            hint="a run needs a folder, and data, that all of its machines see",
+        )
     _check_enough(info.config, shots, team)
     weights = None if start is None else read_weights(start)
     trainer = Trainer(
@@ -97,8 +108,8 @@ def start_run(
         notify=notify,
         show=show,
     )
-    if team.leads and not goes_on:
-        folder.begin(info)
+    if team.leads:
+        (folder.write_info if goes_on else folder.begin)(info)
     team.wait()
     if goes_on:
         done = ", ".join(f"{name} {step}" for name, step in trainer.done.items())
@@ -116,6 +127,18 @@ def _describe(request: RunRequest, start: Path | None) -> RunInfo:
         )
     identity = "" if start is None else identity_of(read_model_file(start)).hex()
     return RunInfo(config, tuple(request.data), tuple(request.judged), identity)
+
+
+def _check_shots(request: RunRequest, info: RunInfo, shots: Sequence[Shot]) -> RunInfo:
+    """Refuse to go on with other data than those the run began with, wherever they lie now."""
+    found = fingerprint(shots)
+    if info.fingerprint and info.fingerprint != found:
+        raise UsageError(
+            f"{request.folder}: {' '.join(info.data) or 'the drawn set'} is not what the run "
+            "learnt from so far",
+            hint="--data names the place where it lies now; or name another folder",
+        )
+    return replace(info, fingerprint=found)
 
 
 def _check_enough(config: TrainConfig, shots: Sequence[Shot], team: Team) -> None:
@@ -157,12 +180,6 @@ def _check_same(request: RunRequest, info: RunInfo, start: Path | None) -> None:
         changed.append(f"--set {request.settings[0]} without --preset")
     if start is not None and identity_of(read_model_file(start)).hex() != info.init:
         changed.append(f"--init: {info.init or 'none'}, {request.init}")
-    for name, given, had in (
-        ("--data", request.data, info.data),
-        ("--judge", request.judged, info.judged),
-    ):
-        if given and tuple(given) != had:
-            changed.append(f"{name}: {' '.join(had) or 'none'}, {' '.join(given)}")
     if changed:
         raise UsageError(
             f"{request.folder}: holds a run of another configuration: {'; '.join(changed)}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -33,6 +33,8 @@ from dsaecodec.training.team import Team
 from dsaecodec.video.frame import Frame420
 
 LONGEST = PRESETS["medium"].gop + 1  # frames of a shot
+LARGEST = 512  # pixels of a side: what the last stage needs of memory grows with them
+POLL_SECONDS = 0.5
 QUALITIES = (5, 96)
 SUFFIX = ".safetensors"
 _Packed = tuple[str, NDArray[np.uint8], NDArray[np.uint8], int, int]
@@ -124,7 +126,8 @@ class Choice:
 
     def packed(self) -> _Packed:
         """What another process needs, as arrays: tensors would travel through shared memory."""
-        luma, chroma = (x[:LONGEST].cpu().numpy() for x in (self.shot.luma, self.shot.chroma))
+        shot = self.shot.middle(LARGEST)
+        luma, chroma = (x[:LONGEST].cpu().numpy() for x in (shot.luma, shot.chroma))
         return self.shot.name, luma, chroma, self.quality, self.gop
 
 
@@ -163,12 +166,16 @@ def encode_choice(
     stopped = False
     # forked workers would inherit locks of torch's threads
     with ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interrupts) as pool:
-        running = [pool.submit(_encode_to_file, weights, one.packed(), one.file) for one in todo]
-        for job in as_completed(running):
-            job.result()
+        running: set[Future[None]] = set()
+        while todo or running:
+            while todo and len(running) < jobs:
+                one = todo.pop(0)
+                running.add(pool.submit(_encode_to_file, weights, one.packed(), one.file))
+            done, running = wait(running, POLL_SECONDS, FIRST_COMPLETED)
+            for job in done:
+                job.result()
             if stops():
                 stopped = True
-                pool.shutdown(cancel_futures=True)
                 break
     flag = torch.tensor([float(stopped)], device=team.device)
     team.average_([flag])  # all go on, or none

@@ -5,8 +5,9 @@ Each takes its share of every batch; gradients are averaged, so that all keep th
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -61,6 +62,22 @@ class Team:
         for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(mean.view_as(tensor))
 
+    def lead(self, tensors: Iterable[Tensor]) -> None:
+        """Replace tensors by those of the process that leads."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+    def agrees(self, said: str) -> bool:
+        """Whether all processes say the same; waits for all."""
+        if self.size == 1:
+            return True
+        digest = hashlib.sha256(said.encode()).digest()
+        own = torch.tensor(list(digest), dtype=torch.int32, device=self.device)
+        ends = torch.stack([own, -own])
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        return bool((ends[0] == -ends[1]).all())
+
     def wait(self) -> None:
         """Go on when all are here."""
         if self.size > 1:
@@ -72,6 +89,9 @@ def joined_team(device: torch.device, threads: int | None = None) -> Iterator[Te
     """Join the processes that the environment names (RANK, WORLD_SIZE, LOCAL_RANK).
 
     NCCL joins GPUs, one for each process of a machine; Gloo joins CPUs.
+
+    Raises:
+        ConfigError: there are more processes than GPUs.
 
     Args:
         device: where to compute; of several GPUs each process takes its own.
@@ -93,7 +113,13 @@ def _joined(device: torch.device) -> Iterator[Team]:
         yield Team(0, 1, device)
         return
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if number >= count:
+            raise ConfigError(
+                f"process {number + 1} of this machine has no GPU: there are {count}",
+                hint=f"torchrun --nproc-per-node {count}, or --device cpu",
+            )
+        device = torch.device("cuda", number)
         torch.cuda.set_device(device)
     # One may encode or judge for long while the others wait.
     backend = "nccl" if device.type == "cuda" else "gloo"

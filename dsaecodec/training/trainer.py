@@ -27,7 +27,7 @@ from dsaecodec.training.objective import Terms
 from dsaecodec.training.optimizer import schedule
 from dsaecodec.training.pictures import draw_progress
 from dsaecodec.training.shots import Shot
-from dsaecodec.training.speed import prepare_networks
+from dsaecodec.training.speed import full_float32, prepare_networks
 from dsaecodec.training.stages import ClipStage, ContentStage, PriorStage, Stage, start_ahead
 from dsaecodec.training.symbols import choose, encode_choice, read_choice
 from dsaecodec.training.team import Team
@@ -122,6 +122,7 @@ class Trainer:
         self._optimizer_state: dict[str, Any] | None = None
         self._said: set[str] = set()
         self._resume()
+        team.lead(self.model.state_dict().values())
 
     def run(self, max_minutes: float = math.inf) -> Outcome:
         """Train until all steps are done or the time is up.
@@ -132,9 +133,7 @@ class Trainer:
             KeyboardInterrupt: Ctrl-C; the run is saved.
         """
         begin = time.monotonic()
-        cudnn = torch.backends.cudnn  # transforms need all bits of float32
-        full = cudnn.flags(enabled=cudnn.enabled, benchmark=True, allow_tf32=False)
-        with full, held_interrupts() as interrupts:
+        with full_float32(), held_interrupts() as interrupts:
 
             def stops() -> bool:
                 late = time.monotonic() - begin > 60 * max_minutes
@@ -305,8 +304,11 @@ class Trainer:
             self._notify(f"warning: {stage}, step {step}: {warning}")
         points = ", ".join(f"{j.psnr_db:.2f} dB at {j.bpp:.4f} bpp" for j in judgements)
         self._notify(f"{stage}, step {step}: judged by {points}")
-        if not draw_progress(self.folder.picture, *logs.read(), pictures):
-            self._say_once("install Matplotlib to have progress.png")
+        try:
+            if not draw_progress(self.folder.picture, *logs.read(), pictures):
+                self._say_once("install Matplotlib to have progress.png")
+        except Exception as error:  # a picture must not end a training
+            self._say_once(f"progress.png cannot be drawn: {error}")
 
     def _say_once(self, line: str) -> None:
         if line not in self._said:
@@ -319,7 +321,7 @@ class Trainer:
         except RuntimeError as error:
             raise ConfigError(
                 f"the model to start from has another shape: {str(error).splitlines()[0]}",
-                hint="set model.* to its shape, see dsaecodec models",
+                hint="--set model.residual_luma=…, model.hyper_channels=… as it was trained with",
             ) from error
 
     def _place(self) -> tuple[str, int] | None:

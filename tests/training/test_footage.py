@@ -341,9 +341,9 @@ def test_sprite_sheets_are_drawn_as_training_characters(tmp_path: Path) -> None:
 def test_a_runs_own_pictures_are_no_footage(tmp_path: Path) -> None:
     from dsaecodec.training.footage import _files_below
 
-    for name in ("a.png", "run/progress.png", "run/deeper/b.png", "other/c.png"):
+    for name in ("a.png", "run/progress.png", "run/deeper/b.png", "other/progress.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "run" / "run.json").touch()
     found = {str(path.relative_to(tmp_path)) for path in _files_below(tmp_path, [])}
-    assert found == {"a.png", "other/c.png"}
+    assert found == {"a.png", "run/deeper/b.png", "other/progress.png"}

@@ -59,6 +59,27 @@ def test_two_processes_follow_the_course_of_one(tmp_path):
             assert float(b[name]) == pytest.approx(float(a[name]), rel=2e-3), (a["stage"], name)
 
 
+TALK = """
+import torch
+from dsaecodec.training.team import joined_team
+with joined_team(torch.device("cpu"), 1) as team:
+    state = torch.full((3,), float(team.rank))
+    team.lead([state])
+    assert state.tolist() == [0, 0, 0]
+    assert team.agrees("same") and not team.agrees(f"I am {team.rank}")
+"""
+
+
+def test_processes_take_the_state_of_the_first_and_notice_what_differs(tmp_path):
+    script = tmp_path / "talk.py"
+    script.write_text(TALK)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [*torchrun, "--standalone", str(script)], env=environment, check=True, timeout=120
+    )
+
+
 def test_shares_make_up_the_batch():
     cpu = torch.device("cpu")
     shares = [range(12)[Team(rank, 3, cpu).share(12)] for rank in range(3)]

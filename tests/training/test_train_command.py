@@ -99,8 +99,8 @@ def test_resume_goes_on_and_refuses_what_differs(pack, tmp_path, capsys):
     assert "holds a run already" in capsys.readouterr().err
     assert main([*begin, *SMALL, "--resume", "--set=seed=9"]) == 2
     assert "seed: 1, 9" in capsys.readouterr().err
-    assert main(["train", "-o", str(out), "--resume", "--data", "elsewhere"]) == 2
-    assert "--data" in capsys.readouterr().err
+    assert main(["train", "-o", str(out), "--resume", "--data", "elsewhere"]) == 3
+    assert "elsewhere: no such file" in capsys.readouterr().err
     assert main(["train", "-o", str(out), "--resume", "--json", "--threads=1"]) == 0
     last = json.loads(capsys.readouterr().out)
     assert last["finished"] and last["steps"] == {"content": 2, "clips": 2}
@@ -116,7 +116,7 @@ def test_resume_goes_on_and_refuses_what_differs(pack, tmp_path, capsys):
         (["--preset=natural", "--data=nowhere"], 3, "no such file or folder"),
         (["--preset=natural", "--data=.", "--set=clips.step=3"], 2, "clips.step: no such key"),
         (["--preset=natural", "--data=.", "--init=nobody"], 5, "no such model"),
-        (["--preset=tiny", "--max-minutes=0"], 2, "above 0"),
+        (["--preset=tiny", "--max-minutes=1e-6"], 2, "above 0"),
         (["--preset=tiny", "--set=clips.num_frames=400"], 2, "longest"),
         (["--preset=tiny", "-o", ""], 2, "no folder"),
         (["--preset=tiny", "-o", "/"], 2, "no folder"),
@@ -147,27 +147,48 @@ def test_a_run_stopped_before_its_first_checkpoint_starts_from_the_same_weights(
     assert main(["train", *begin, "--resume", "--init=nobody"]) == 5
 
 
+def test_data_may_move_between_two_parts_of_a_run_but_not_change(
+    pack, drawn_shots, tmp_path, capsys
+):
+    out, moved, others = tmp_path / "m", tmp_path / "moved.safetensors", tmp_path / "o.safetensors"
+    begin = ["train", "--preset=natural", f"--data={pack}", f"-o{out}", *SMALL]
+    assert main([*begin, "--max-minutes=1e-6"]) == 0
+    write_pack(others, drawn_shots[:-1])
+    assert main(["train", f"-o{out}", "--resume", f"--data={others}"]) == 2
+    assert "is not what the run learnt from" in capsys.readouterr().err
+    moved.write_bytes(pack.read_bytes())
+    assert main(["train", f"-o{out}", "--resume", f"--data={moved}"]) == 0
+    assert json.loads((out / "run.json").read_text())["data"] == [str(moved)]
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_it_ends_as_if_never_killed(pack, tmp_path):
     """Kill -9 twice while it trains; the weights are those of a run left alone."""
     settings = [*SMALL, "--set=content.steps=60", "--set=clips.steps=40", "--set=judge_minutes=99"]
-    base = [sys.executable, "-m", "dsaecodec", "train", "--quiet"]
-    begin = ["--preset=natural", f"--data={pack}", *settings]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    left_alone, killed = tmp_path / "a" / "m", tmp_path / "b" / "m"
-    for out in (left_alone, killed):
-        out.parent.mkdir()
-    subprocess.run([*base, *begin, f"-o{left_alone}"], cwd=ROOT, env=environment, check=True)
-    for delay in (8, 11):
-        running = subprocess.Popen(
-            [*base, *begin, f"-o{killed}", "--resume"], cwd=ROOT, env=environment
-        )
-        time.sleep(delay)
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-    subprocess.run(
-        [*base, *begin, f"-o{killed}", "--resume"], cwd=ROOT, env=environment, check=True
+    program = (
+        "import sys; from dsaecodec.training import trainer; trainer.SAVE_SECONDS = 0; "
+        "from dsaecodec.cli import main; sys.exit(main())"
     )
+    left_alone, killed = tmp_path / "a" / "m", tmp_path / "b" / "m"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(out: Path, *more: str) -> subprocess.Popen[bytes]:
+        out.parent.mkdir(exist_ok=True)
+        command = [sys.executable, "-c", program, "train", "--quiet", "--preset=natural"]
+        arguments = [f"--data={pack}", *settings, f"-o{out}", *more]
+        return subprocess.Popen([*command, *arguments], cwd=ROOT, env=environment)
+
+    assert start(left_alone).wait() == 0
+    checkpoint = killed / "checkpoint.pt"
+    for saves in (5, 30):
+        running, seen = start(killed, "--resume"), set()
+        while len(seen) < saves and running.poll() is None:
+            if checkpoint.exists():
+                seen.add(checkpoint.stat().st_mtime_ns)
+            time.sleep(0.002)
+        running.kill()
+        assert running.wait() == -signal.SIGKILL, "it ended before it was killed"
+    assert start(killed, "--resume").wait() == 0
     weights = [(out / "m.safetensors").read_bytes() for out in (left_alone, killed)]
     assert weights[0] == weights[1]
 
