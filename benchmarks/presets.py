@@ -26,8 +26,8 @@ import numpy as np
 from benchmarks.rd.bd import bd_rate_percent
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video
 from dsaecodec.metrics import mean_rgb_psnr_db, mse
-from dsaecodec.model import lagrangian
 from dsaecodec.rate import bits_per_pixel
+from dsaecodec.spatial.model import lagrangian
 from dsaecodec.video import frame_to_rgb, open_video
 
 PRESETS = ("fast", "medium", "slow")

@@ -8,10 +8,17 @@ from io import BytesIO
 
 from bitstream.errors import MalformedError, TruncatedError
 from bitstream.gop import Gop, Segment
-from bitstream.header import Colour, Header, pack_colour, unpack_colour, unpack_rate
-from bitstream.limits import MAX_CODER_BYTES, MAX_SIDE
+from bitstream.header import (
+    Colour,
+    Header,
+    pack_colour,
+    unpack_colour,
+    unpack_rate,
+    version_for,
+)
+from bitstream.limits import MAX_CODER_BYTES, MAX_SIDE, RGB_VERSION
 from bitstream.record import CRC_BYTES, RecordInfo, RecordType, check_crc, crc_bytes
-from bitstream.signature import COMPACT, RATE_SHIFT, SMALL, pack_signature
+from bitstream.signature import COMPACT, RATE_SHIFT, SMALL, VERSION_MASK, pack_signature
 from bitstream.source import ByteSource, legal_values
 from bitstream.varint import pack_varint
 
@@ -24,7 +31,7 @@ RATES = tuple(
 
 _EXPLICIT_RATE = 15
 _SMALL_SIDE = 64
-_SMALL_COLOUR = Colour(1, False)
+_SMALL_COLOURS = {1: Colour(1, False), 2: Colour(1, False), RGB_VERSION: Colour(0, True)}
 _MAX_COMPACT_BYTES = 2 * MAX_CODER_BYTES + 64
 _MIN_COMPACT_BYTES = 11
 _PLACE = "compact form"
@@ -43,9 +50,10 @@ def rate_code(fps: Fraction) -> int:
 
 
 def is_small(header: Header) -> bool:
-    """Whether one bit stands for size and colour: 64x64, BT.709, limited range."""
+    """Whether one bit stands for size and colour: 64x64 in RGB, or in BT.709 of limited range."""
     size = (header.width, header.height)
-    return size == (_SMALL_SIDE, _SMALL_SIDE) and header.colour == _SMALL_COLOUR
+    colour = _SMALL_COLOURS[version_for(header)]
+    return size == (_SMALL_SIDE, _SMALL_SIDE) and header.colour == colour
 
 
 def pack_compact(header: Header, gop: Gop) -> bytes:
@@ -53,7 +61,8 @@ def pack_compact(header: Header, gop: Gop) -> bytes:
     (segment,) = gop.segments
     code = rate_code(header.fps)
     small = is_small(header)
-    body = bytearray(pack_signature(COMPACT | (SMALL if small else 0) | (code & 3) << RATE_SHIFT))
+    flags = COMPACT | (SMALL if small else 0) | (code & 3) << RATE_SHIFT
+    body = bytearray(pack_signature(version_for(header), flags))
     body += header.model
     body += bytes([gop.quality | (code >> 2 & 1) << 7, gop.num_frames - 1 | (code >> 3) << 7])
     if code == _EXPLICIT_RATE:
@@ -111,18 +120,19 @@ def _read_header(fields: ByteSource, form: int) -> tuple[Header, int, int]:
     """Reads all fields before the content's length: header, quality index, number of frames."""
     model = fields.take(4, "model identity")
     quality, frames = fields.take(2, "quality and number of frames")
+    version = form & VERSION_MASK
     code = form >> RATE_SHIFT | quality >> 7 << 2 | frames >> 7 << 3
     start = fields.offset
     fps = unpack_rate(fields) if code == _EXPLICIT_RATE else RATES[code]
     if code != rate_code(fps):
         fields.fail("frame rate", start, f"{fps} in full", f"code {rate_code(fps)}")
-    width, height, colour = _SMALL_SIDE, _SMALL_SIDE, _SMALL_COLOUR
+    width, height, colour = _SMALL_SIDE, _SMALL_SIDE, _SMALL_COLOURS[version]
     start = fields.offset
     if not form & SMALL:
-        colour = unpack_colour(fields)
+        colour = unpack_colour(fields, version)
         width, height = fields.varint("width", MAX_SIDE), fields.varint("height", MAX_SIDE)
     with legal_values(_PLACE):
         header = Header(model, width, height, fps, colour)
     if is_small(header) and not form & SMALL:
-        fields.fail("size", start, "64x64 BT.709 limited in full", "bit 5 of the form byte")
+        fields.fail("size", start, "64x64 in full", "bit 5 of the form byte")
     return header, quality & 0x7F, (frames & 0x7F) + 1

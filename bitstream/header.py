@@ -6,12 +6,21 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 
-from bitstream.limits import MATRICES, MAX_ASPECT, MAX_PIXELS, MAX_RATE, MAX_SIDE
+from bitstream.limits import (
+    MATRICES,
+    MAX_ASPECT,
+    MAX_PIXELS,
+    MAX_RATE,
+    MAX_SIDE,
+    RGB_VERSION,
+    VERSION,
+)
 from bitstream.sound import SoundTrack, pack_track, unpack_track
 from bitstream.source import ByteSource, legal_values
 from bitstream.varint import pack_varint
 
 PIXEL_FORMAT_420_8BIT = 0
+PIXEL_FORMAT_444_8BIT = 1
 _FULL_RANGE = 0x80
 _SQUARE = Fraction(1)
 _HAS_ASPECT = 0x01
@@ -20,12 +29,12 @@ _HAS_SOUND = 0x02
 
 @dataclass(frozen=True)
 class Colour:
-    """How the planes become RGB.
+    """How the planes become RGB, and with it their sampling.
 
     Attributes:
         matrix: matrix coefficients, a code of ITU-T H.273 (1 BT.709, 2 unspecified, 5 and 6 BT.601,
-            9 BT.2020).
-        full_range: samples span 0..255 rather than 16..235.
+            9 BT.2020): the planes are 4:2:0; 0: they are green, blue and red, none subsampled.
+        full_range: samples span 0..255 rather than 16..235; those of RGB always do.
     """
 
     matrix: int
@@ -34,6 +43,13 @@ class Colour:
     def __post_init__(self) -> None:
         if self.matrix not in MATRICES:
             raise ValueError(f"matrix coefficients {self.matrix}, expected {sorted(MATRICES)}")
+        if self.is_rgb and not self.full_range:
+            raise ValueError("RGB of limited range, expected full range")
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the planes are RGB, 4:4:4."""
+        return self.matrix == 0
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,16 @@ class Header:
         _check_fraction("sample aspect", self.sample_aspect, MAX_ASPECT)
 
 
+def version_for(header: Header) -> int:
+    """The lowest format version that can say it."""
+    return RGB_VERSION if header.colour.is_rgb else VERSION
+
+
+def pixel_format_of(colour: Colour) -> int:
+    """Code of the planes' sampling and depth."""
+    return PIXEL_FORMAT_444_8BIT if colour.is_rgb else PIXEL_FORMAT_420_8BIT
+
+
 def pack_header(header: Header) -> bytes:
     """The header record's payload."""
     square, sound = header.sample_aspect == _SQUARE, header.sound
@@ -83,7 +109,7 @@ def pack_header(header: Header) -> bytes:
             pack_varint(header.height),
             _pack_fraction(header.fps),
             pack_colour(header.colour),
-            bytes([PIXEL_FORMAT_420_8BIT, flags]),
+            bytes([pixel_format_of(header.colour), flags]),
             b"" if square else _pack_fraction(header.sample_aspect),
             pack_track(sound) if sound else b"",
         )
@@ -100,11 +126,12 @@ def unpack_header(source: ByteSource, version: int) -> Header:
     width = source.varint("width", MAX_SIDE)
     height = source.varint("height", MAX_SIDE)
     fps = unpack_rate(source)
-    colour = unpack_colour(source)
+    colour = unpack_colour(source, version)
     start = source.offset
     pixel_format = source.byte("pixel format")
-    if pixel_format != PIXEL_FORMAT_420_8BIT:
-        source.fail("pixel format", start, str(pixel_format), "0 (4:2:0, 8 bits)")
+    if pixel_format != pixel_format_of(colour):
+        expected = "1 (4:4:4, 8 bits)" if colour.is_rgb else "0 (4:2:0, 8 bits)"
+        source.fail("pixel format", start, str(pixel_format), expected)
     aspect, sound = (_SQUARE, None) if version == 1 else _unpack_options(source)
     with legal_values(source.place):
         return Header(model, width, height, fps, colour, aspect, sound)
@@ -130,11 +157,16 @@ def pack_colour(colour: Colour) -> bytes:
     return bytes([colour.matrix | (_FULL_RANGE if colour.full_range else 0)])
 
 
-def unpack_colour(source: ByteSource) -> Colour:
-    """Reads the colour byte."""
+def unpack_colour(source: ByteSource, version: int) -> Colour:
+    """Reads the colour byte of a version."""
+    start = source.offset
     byte = source.byte("colour")
     with legal_values(source.place):
-        return Colour(byte & ~_FULL_RANGE, bool(byte & _FULL_RANGE))
+        colour = Colour(byte & ~_FULL_RANGE, bool(byte & _FULL_RANGE))
+    if colour.is_rgb != (version == RGB_VERSION):
+        expected = "RGB" if version == RGB_VERSION else "no RGB"
+        source.fail("colour", start, f"{byte:#04x}", f"{expected} in version {version}")
+    return colour
 
 
 def unpack_rate(source: ByteSource) -> Fraction:

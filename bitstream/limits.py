@@ -1,11 +1,14 @@
-"""The limits of format versions 1 and 2, each stated in docs/bitstream.md."""
+"""The limits of the format's versions, each stated in docs/bitstream.md."""
 
 from __future__ import annotations
 
 VERSION = 2
-"""The version that is written."""
+"""The version that is written for YUV 4:2:0."""
 
-VERSIONS = (1, 2)
+RGB_VERSION = 3
+"""The version that is written for RGB."""
+
+VERSIONS = (1, 2, 3)
 """The versions that are read."""
 
 MAX_SIDE = 1 << 14
@@ -33,8 +36,8 @@ MAX_RECORD_BYTES = 1 << 26
 MAX_CODER_BYTES = MAX_RECORD_BYTES - 2
 """Longest output of one symbol coder: a record's payload less its two leading bytes."""
 
-MATRICES = frozenset({1, 2, 5, 6, 9})
-"""Legal matrix coefficients, codes of ITU-T H.273."""
+MATRICES = frozenset({0, 1, 2, 5, 6, 9})
+"""Legal matrix coefficients, codes of ITU-T H.273; 0: the planes are green, blue and red."""
 
 MIN_INDEXED_GOPS = 9
 """Fewest GOPs of a stream that has an index; with as many it must have one."""

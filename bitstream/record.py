@@ -14,7 +14,7 @@ from bitstream.varint import pack_varint, varint_bytes
 
 _TYPE_BITS = 3
 _TYPE_MASK = (1 << _TYPE_BITS) - 1
-_FIRST_RESERVED = {1: 4, 2: 7}
+_FIRST_RESERVED = {1: 4, 2: 7, 3: 7}
 CRC_BYTES = 4
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from bitstream.errors import MalformedError, NotDszError, TruncatedError, UnsupportedVersionError
-from bitstream.limits import VERSION, VERSIONS
+from bitstream.limits import VERSIONS
 from bitstream.source import ByteSource
 
 SIGNATURE = b"DSZ"
 COMPACT = 0x10
 SMALL = 0x20
 RATE_SHIFT = 6
-_VERSION_MASK = 0x0F
+VERSION_MASK = 0x0F
 _COMPACT_ONLY = 0xE0
 
 
-def pack_signature(flags: int = 0) -> bytes:
+def pack_signature(version: int, flags: int = 0) -> bytes:
     """The four bytes; `flags` are the form byte's bits 4-7."""
-    return SIGNATURE + bytes([VERSION | flags])
+    return SIGNATURE + bytes([version | flags])
 
 
 def read_signature(source: ByteSource) -> bytes:
@@ -35,10 +35,10 @@ def read_signature(source: ByteSource) -> bytes:
     if len(data) <= len(SIGNATURE):
         raise TruncatedError(f"signature at byte 0: found {len(data)} bytes, expected 4")
     form = data[-1]
-    if form & _VERSION_MASK not in VERSIONS:
+    if form & VERSION_MASK not in VERSIONS:
         raise UnsupportedVersionError(
-            f"form at byte 3: found version {form & _VERSION_MASK}, "
-            f"expected {' or '.join(map(str, VERSIONS))}",
+            f"form at byte 3: found version {form & VERSION_MASK}, "
+            f"expected {VERSIONS[0]} to {VERSIONS[-1]}",
             hint="a newer release may read this file",
         )
     if not form & COMPACT and form & _COMPACT_ONLY:
@@ -55,4 +55,4 @@ def is_compact(signature: bytes) -> bool:
 
 def version_of(signature: bytes) -> int:
     """The format version that the form byte states."""
-    return signature[-1] & _VERSION_MASK
+    return signature[-1] & VERSION_MASK

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from bitstream.compact import is_compactable, pack_compact
 from bitstream.gop import Gop, Segment
-from bitstream.header import Header, pack_header
+from bitstream.header import Header, pack_header, version_for
 from bitstream.order import GopOrder
 from bitstream.record import RecordType, pack_record
 from bitstream.signature import pack_signature
@@ -18,7 +18,7 @@ _REFS_PREVIOUS = 0x80
 
 
 class StreamWriter:
-    """Writes GOPs as they come, to a file or a pipe, in format version 2.
+    """Writes GOPs as they come, to a file or a pipe, in the lowest version that can say it.
 
     The first GOP is held back until the second or `finish` arrives: where the compact form can
     hold the stream it becomes that, otherwise the standard form begins. So the form follows from
@@ -87,7 +87,7 @@ class StreamWriter:
         if self._held is None:
             return
         held, self._held = self._held, None
-        signature = pack_signature()
+        signature = pack_signature(version_for(self._header))
         header = pack_record(RecordType.HEADER, pack_header(self._header), prefix=signature)
         self._write(signature + header)
         self._write_records(held)

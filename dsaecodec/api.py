@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from itertools import chain
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 
 import bitstream
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video
+from dsaecodec.codec.choice import choose_model
 from dsaecodec.errors import BitstreamError
+from dsaecodec.model_store import VECTOR, find_model, read_form
 from dsaecodec.rate import parse_fps
-from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video, rgb_to_420
+from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video, rgb_to_420, rgb_to_planes
+from dsaecodec.video.frame import RGB
 from dsaecodec.video.sound import open_sound
 
 RgbFrame = NDArray[np.uint8]
@@ -50,7 +54,8 @@ def encode(
             keeps it as it is coded, "none" leaves it out.
         threads: CPU threads, None for all.
         device: "auto", "cpu" or "cuda", for everything but the entropy model.
-        model: name or path of the weights, None for the default.
+        model: name or path of the weights; None: of frames the default, of a path what costs
+            least, see `codec.choice`.
 
     Returns:
         The bytes of a .dsz file.
@@ -65,12 +70,15 @@ def encode(
     rate = None if fps is None else _exact_rate(fps)
     if isinstance(source, (str, os.PathLike)):
         return _encode_path(source, rate, audio, options)
+    rgb = model is not None and read_form(find_model(model)) == VECTOR
     frames = iter(source)
     first = next(frames, None)
     if first is None:
         raise ValueError("no frame to encode")
     height, width = first.shape[:2]
-    info = VideoInfo(width=width, height=height, fps=rate or Fraction(DEFAULT_FPS))
+    info = VideoInfo(width, height, rate or Fraction(DEFAULT_FPS))
+    if rgb:
+        info = replace(info, matrix=RGB, full_range=True)
     sink = BytesIO()
     encode_video(_converted(chain([first], frames), info), info, sink, options)
     return sink.getvalue()
@@ -80,7 +88,9 @@ def _encode_path(
     path: str | os.PathLike[str], fps: Fraction | None, audio: str, options: EncodeOptions
 ) -> bytes:
     sink = BytesIO()
-    with open_video(path, fps=fps) as video:
+    choice = choose_model(options.model, path, options.quality, options.device)
+    options = replace(options, model=choice.model)
+    with open_video(path, fps=fps, rgb=choice.rgb) as video:
         sound = None
         if os.path.isfile(path) and not video.retimed:
             sound = open_sound(path, audio, video.start)
@@ -151,7 +161,8 @@ def _converted(frames: Iterable[RgbFrame], info: VideoInfo) -> Iterator[Frame420
         if rgb.shape != (info.height, info.width, 3):
             expected = [info.height, info.width, 3]
             raise ValueError(f"frame {index} is {list(rgb.shape)}, expected {expected}")
-        yield rgb_to_420(rgb, info.matrix, info.full_range)
+        as_rgb = info.matrix == RGB
+        yield rgb_to_planes(rgb) if as_rgb else rgb_to_420(rgb, info.matrix, info.full_range)
 
 
 def _iter_rgb(decoder: Decoder, resources: ExitStack) -> Iterator[RgbFrame]:

@@ -44,6 +44,21 @@ def parse_minutes(text: str) -> float:
     return minutes
 
 
+def parse_frames(text: str) -> range:
+    """Frames written as 4-9, both included, or as 4.
+
+    Raises:
+        ValueError: anything else.
+    """
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or not (last if dash else first).isdecimal():
+        raise ValueError(f"{text!r}, expected frames: 4-9, or 4")
+    found = range(int(first), int(last if dash else first) + 1)
+    if not found:
+        raise ValueError(f"{text!r}, expected the lower number first")
+    return found
+
+
 def parse_audio(text: str) -> str:
     """What to do with sound, as `dsaecodec.video.sound` takes it.
 

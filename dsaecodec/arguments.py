@@ -10,7 +10,14 @@ from math import inf
 from typing import NoReturn
 
 from dsaecodec import __version__
-from dsaecodec.argument_values import Whole, checked, parse_audio, parse_clock, parse_minutes
+from dsaecodec.argument_values import (
+    Whole,
+    checked,
+    parse_audio,
+    parse_clock,
+    parse_frames,
+    parse_minutes,
+)
 from dsaecodec.errors import UsageError
 from dsaecodec.rate import parse_fps
 
@@ -66,6 +73,18 @@ examples:
   dsaecodec pack footage/ photos/ -o data.safetensors
   dsaecodec train --preset natural --data data.safetensors -o model"""
 
+_SWAP_EXAMPLES = """examples:
+  dsaecodec swap ann.dsz bob.dsz -o ann_moves_as_bob.dsz"""
+
+_SAMPLE_EXAMPLES = """examples:
+  dsaecodec sample --model sprites --frames 32 --seed 7 -o somebody.dsz
+  dsaecodec sample --content ann.dsz -o ann_moves.dsz     her looks, any motion
+  dsaecodec sample --dynamics ann.dsz -o walks.dsz        her motion, any looks"""
+
+_PREDICT_EXAMPLES = """examples:
+  dsaecodec predict clip.dsz --frames 16 -o longer.dsz
+  dsaecodec predict clip.dsz --missing 4-9 -o whole.dsz"""
+
 _MODELS_EXAMPLES = """\
 examples:
   dsaecodec models
@@ -99,6 +118,11 @@ def build_parser() -> argparse.ArgumentParser:
     _describe_info(add("info", "print what a .dsz holds", _INFO_EXAMPLES))
     _describe_verify(add("verify", "decode all of a .dsz and print digests", _VERIFY_EXAMPLES))
     _describe_eval(add("eval", "compare a video or .dsz with its original", _EVAL_EXAMPLES))
+    _describe_swap(
+        add("swap", "the content of one .dsz with the motion of another", _SWAP_EXAMPLES)
+    )
+    _describe_sample(add("sample", "draw a .dsz from a model's priors", _SAMPLE_EXAMPLES))
+    _describe_predict(add("predict", "continue a .dsz, or fill a gap in it", _PREDICT_EXAMPLES))
     _describe_train(add("train", "train a model on footage of your own", _TRAIN_EXAMPLES))
     _describe_pack(add("pack", "pack footage into one file to train from", _PACK_EXAMPLES))
     _add_json_option(add("models", "list the models that are here", _MODELS_EXAMPLES))
@@ -210,6 +234,57 @@ def _describe_eval(parser: argparse.ArgumentParser) -> None:
     _add_json_option(parser)
 
 
+def _describe_swap(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("content", metavar="A", help=".dsz whose content to use")
+    parser.add_argument("dynamics", metavar="B", help=".dsz whose motion, times and sound to use")
+    _add_made_options(parser)
+
+
+def _describe_sample(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--content", metavar="A", help=".dsz whose content to use (drawn)")
+    parser.add_argument("--dynamics", metavar="B", help=".dsz whose motion to use (drawn)")
+    parser.add_argument(
+        "--frames", metavar="N", type=Whole(1), help="frames to draw (as many as A, or 32)"
+    )
+    parser.add_argument(
+        "--seed", metavar="S", type=Whole(0), default=0, help="another one draws another clip (0)"
+    )
+    parser.add_argument(
+        "-q",
+        dest="quality",
+        metavar="Q",
+        type=Whole(0, 100),
+        default=50,
+        help="how finely latents are quantized, where neither A nor B says (50)",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        help="weights, where neither A nor B says (the first for small pictures)",
+    )
+    _add_made_options(parser)
+
+
+def _describe_predict(parser: argparse.ArgumentParser) -> None:
+    _add_source(parser)
+    parser.add_argument("--frames", metavar="N", type=Whole(1), help="add N frames at the end")
+    parser.add_argument(
+        "--missing",
+        metavar="A-B",
+        type=checked(parse_frames),
+        help="guess frames A to B, counted from 0, from those before and behind",
+    )
+    parser.add_argument(
+        "--seed", metavar="S", type=Whole(0), help="draw what goes on (the likeliest is taken)"
+    )
+    _add_made_options(parser)
+
+
+def _add_made_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", dest="output", metavar="OUT", required=True, help="OUT.dsz, or -")
+    _add_output_options(parser)
+
+
 def _describe_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", metavar="NAME|TOML", help="natural, sprites, balls, tiny, or a file of your own"
@@ -268,7 +343,7 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME|PATH",
-        help="weights, see dsaecodec models (natural; for a .dsz, those it names)",
+        help="weights, see dsaecodec models (encode: what costs least; a .dsz names its own)",
     )
 
 

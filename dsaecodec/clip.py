@@ -198,9 +198,9 @@ def open_clip(
         raise
 
     def codec() -> LatentCodec:
-        from dsaecodec.latents import LatentCodec  # PyTorch: not needed to open a clip
+        from dsaecodec.latents import open_latents  # PyTorch: not needed to open a clip
 
-        return LatentCodec(header, device=device, threads=threads, model=model)
+        return open_latents(header, device=device, threads=threads, model=model)
 
     return Clip(name, header, gops, codec)
 

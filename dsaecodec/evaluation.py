@@ -75,7 +75,7 @@ def compare(
         original = _open_video(reference, files)
         decoded = _open_test(test, files, device=device, threads=threads, model=model)
         _check_sizes(original, decoded)
-        from dsaecodec.codec.pictures import limited_threads  # only now load PyTorch
+        from dsaecodec.codec.threads import limited_threads  # only now load PyTorch
 
         found: list[FrameQuality] = []
         with limited_threads(threads):

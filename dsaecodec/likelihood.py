@@ -9,6 +9,7 @@ by that table.
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,15 @@ SCALE_LEVELS = 40
 LEVELS_PER_OCTAVE = 3
 SCALE_MIN = 0.06
 NUM_TABLES = SCALE_LEVELS * MEAN_UNITS
+QUALITY_PER_OCTAVE = 16  # quantization steps halve every 16 quality units
+REFERENCE_QUALITY = 50
+
+_Number = TypeVar("_Number", int, Tensor)
+
+
+def index_offset(quality: _Number) -> _Number:
+    """Scale-index shift of a quality: finer steps make the same latent span more symbols."""
+    return (LEVELS_PER_OCTAVE * (quality - REFERENCE_QUALITY)) // QUALITY_PER_OCTAVE
 
 
 def scale_of(index: Tensor) -> Tensor:

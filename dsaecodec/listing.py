@@ -9,7 +9,14 @@ from bitstream import Header, Summary
 from bitstream.limits import TICKS_PER_SECOND
 from dsaecodec.rate import bits_per_pixel, kilobits_per_second
 
-_MATRICES = {1: "BT.709", 2: "unspecified", 5: "BT.601 (625)", 6: "BT.601 (525)", 9: "BT.2020"}
+_MATRICES = {
+    0: "RGB",
+    1: "BT.709",
+    2: "unspecified",
+    5: "BT.601 (625)",
+    6: "BT.601 (525)",
+    9: "BT.2020",
+}
 _PARTS = ("content", "dynamics", "sound", "overhead")
 
 
@@ -87,7 +94,8 @@ def _picture(facts: dict[str, Any]) -> str:
         shown = f"{facts['displayed_width']}x{facts['height']}"
         size += f" (pixels {facts['sample_aspect'].replace('/', ':')}, shown as {shown})"
     timing = " on average, variable" if facts["variable_timing"] else ""
-    colour = _MATRICES[facts["matrix"]] + (", full range" if facts["full_range"] else "")
+    full = facts["full_range"] and facts["matrix"] != 0  # RGB always is
+    colour = _MATRICES[facts["matrix"]] + (", full range" if full else "")
     return f"{size}, {facts['fps']} fps{timing}, {colour}"
 
 

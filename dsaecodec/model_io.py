@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +21,44 @@ from bitstream import FrequencyTables
 from dsaecodec.errors import ConfigError, ModelError
 from dsaecodec.exact import check_bound, exact_layers
 from dsaecodec.likelihood import NUM_TABLES
-from dsaecodec.model import SpatialConfig, SpatialModel
-from dsaecodec.model_store import FORMAT, find_model, identity_of, read_model_file
+from dsaecodec.model_store import SPATIAL, VECTOR, find_model, identity_of, read_model_file
 from dsaecodec.output import staged
+from dsaecodec.spatial.model import SpatialConfig, SpatialModel
+from dsaecodec.vector.model import VectorConfig, VectorModel
 
-MAX_CHANNELS = {"hyper_channels": 256, "residual_luma": 256, "residual_chroma": 64}
+Model = SpatialModel | VectorModel
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A family's files.
+
+    Attributes:
+        config, model: its classes.
+        largest: largest values of the config's fields; 1 where nothing is said.
+        floats: type that what is not exact is stored in.
+    """
+
+    config: type[Any]
+    model: type[Any]
+    largest: dict[str, int]
+    floats: torch.dtype
+
+
+LARGEST_SPATIAL = {"hyper_channels": 256, "residual_luma": 256, "residual_chroma": 64}
+LARGEST_VECTOR = {
+    "size": 256,
+    "f_channels": 256,
+    "z_channels": 64,
+    "rank": 512,
+    "f_width": 1024,
+    "z_width": 1024,
+    "hidden": 512,
+}
+_KINDS = {
+    SPATIAL: _Kind(SpatialConfig, SpatialModel, LARGEST_SPATIAL, torch.float32),
+    VECTOR: _Kind(VectorConfig, VectorModel, LARGEST_VECTOR, torch.float16),
+}
 
 
 @dataclass(frozen=True)
@@ -38,21 +72,40 @@ class LoadedModel:
         device: where the float networks run.
     """
 
-    model: SpatialModel
+    model: Model
     tables: FrequencyTables
     identity: bytes
     device: torch.device
 
+    @property
+    def is_vector(self) -> bool:
+        """Whether it is one of the vector family."""
+        return isinstance(self.model, VectorModel)
 
-def _integer_parameters(model: SpatialModel) -> dict[str, float]:
+    @property
+    def spatial(self) -> SpatialModel:
+        """The model, known to be of the spatial family."""
+        assert isinstance(self.model, SpatialModel)
+        return self.model
+
+    @property
+    def vector(self) -> VectorModel:
+        """The model, known to be of the vector family."""
+        assert isinstance(self.model, VectorModel)
+        return self.model
+
+
+def _integer_parameters(model: Model) -> dict[str, float]:
     """Names of the parameters stored as integers, and the unit of each."""
-    units = {"content_prior.hyper_mean": 1.0, "content_prior.hyper_index": 1.0}
+    units = {}
+    if isinstance(model, SpatialModel):
+        units = {"content_prior.hyper_mean": 1.0, "content_prior.hyper_index": 1.0}
     for name, layer in exact_layers(model):
         units[f"{name}.weight"] = units[f"{name}.bias"] = 2.0**layer.shift
     return units
 
 
-def save_model(model: SpatialModel, path: Path, notes: dict[str, str] | None = None) -> bytes:
+def save_model(model: Model, path: Path, notes: dict[str, str] | None = None) -> bytes:
     """Write a model file; returns its identity.
 
     Args:
@@ -66,16 +119,20 @@ def save_model(model: SpatialModel, path: Path, notes: dict[str, str] | None = N
     from dsaecodec.tables import build_tables
 
     units = _integer_parameters(model)
+    form = VECTOR if isinstance(model, VectorModel) else SPATIAL
+    kind = _KINDS[form]
     tensors: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
         value = value.detach().cpu().float()
         if name in units:
             value = torch.floor(value.double() * units[name] + 0.5).to(torch.int32)
+        else:
+            value = value.to(kind.floats)
         tensors[name] = value.contiguous()
     tables = build_tables()
     tensors["tables.frequencies"] = torch.from_numpy(tables.freqs.astype(np.int32))
     tensors["tables.half_widths"] = torch.from_numpy(tables.half_widths.astype(np.int32))
-    metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config)), **(notes or {})}
+    metadata = {"format": form, "config": json.dumps(asdict(model.config)), **(notes or {})}
     data = _with_ordered_metadata(save_tensors(tensors, metadata), metadata)
     with staged(path, overwrite=True) as part:
         part.write_bytes(data)
@@ -87,7 +144,7 @@ def _with_ordered_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
     size = int.from_bytes(data[:8], "little")
     header = {"__metadata__": metadata} | json.loads(data[8 : 8 + size])
     header["__metadata__"] = metadata
-    text = json.dumps(header, separators=(",", ":")).encode().ljust(size)
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size)
     assert len(text) == size
     return data[:8] + text + data[8 + size :]
 
@@ -104,8 +161,8 @@ def load_model(
     target = choose_device(device)
     data = read_model_file(path)
     try:
-        config, tensors = _parse(data)
-        model, tables = _build(config, tensors)
+        kind, config, tensors = _parse(data)
+        model, tables = _build(kind, config, tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: not a usable model file ({error})") from error
     model.to(target)
@@ -135,28 +192,28 @@ def choose_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _parse(data: bytes) -> tuple[SpatialConfig, dict[str, Tensor]]:
+def _parse(data: bytes) -> tuple[_Kind, Any, dict[str, Tensor]]:
     tensors = load_tensors(data)
     header_bytes = int.from_bytes(data[:8], "little")
     metadata = json.loads(data[8 : 8 + header_bytes]).get("__metadata__", {})
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"format {metadata.get('format')!r}, expected {FORMAT!r}")
-    config = SpatialConfig(**json.loads(metadata["config"]))
+    kind = _KINDS.get(metadata.get("format"))
+    if kind is None:
+        raise ValueError(f"format {metadata.get('format')!r}, expected {' or '.join(_KINDS)}")
+    config = kind.config(**json.loads(metadata["config"]))
     for name, value in asdict(config).items():
-        if type(value) is not int or not 1 <= value <= MAX_CHANNELS[name]:
+        low = 1 if name in kind.largest else 0
+        if type(value) is not int or not low <= value <= kind.largest.get(name, 1):
             raise ValueError(f"config {name} = {value!r}")
-    return config, tensors
+    return kind, config, tensors
 
 
-def _build(
-    config: SpatialConfig, tensors: dict[str, Tensor]
-) -> tuple[SpatialModel, FrequencyTables]:
+def _build(kind: _Kind, config: Any, tensors: dict[str, Tensor]) -> tuple[Model, FrequencyTables]:
     frequencies = _integers(tensors.pop("tables.frequencies"), "tables.frequencies")
     half_widths = _integers(tensors.pop("tables.half_widths"), "tables.half_widths")
     tables = FrequencyTables(frequencies.numpy().astype(np.int64), half_widths.numpy())
     if tables.num_tables != NUM_TABLES:
         raise ValueError(f"{tables.num_tables} tables, expected {NUM_TABLES}")
-    model = SpatialModel(config).eval().requires_grad_(False)
+    model: Model = kind.model(config).eval().requires_grad_(False)
     units = _integer_parameters(model)
     expected = model.state_dict()
     if set(expected) != set(tensors):
@@ -167,9 +224,9 @@ def _build(
             raise ValueError(f"{name}: shape {list(value.shape)}")
         if name in units:
             value = _integers(value, name).float() / units[name]
-        elif value.dtype != torch.float32 or not bool(torch.isfinite(value).all()):
-            raise ValueError(f"{name}: not finite float32")
-        state[name] = value
+        elif value.dtype != kind.floats or not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{name}: not finite {kind.floats}")
+        state[name] = value.float()
     model.load_state_dict(state)
     check_bound(model)
     return model, tables

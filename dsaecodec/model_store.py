@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent / "weights"
 VARIABLE = "DSAECODEC_MODELS"
 SUFFIX = ".safetensors"
 DEFAULT_MODEL = "natural"
-FORMAT = "dsaecodec-spatial-1"
+SPATIAL, VECTOR = "dsaecodec-spatial-1", "dsaecodec-vector-1"  # formats of model files
 MAX_FILE_BYTES = 2**26
 UNKNOWN = "unknown"
 
@@ -41,6 +41,7 @@ class ModelEntry:
         num_bytes: size of the file.
         licence: terms of use, "unknown" where nothing states them.
         description: one line, "unknown" where there is none.
+        side: height and width of the pictures it is for; 0: any.
         superseded_by: name of the better model that took its place, empty if there is none.
         shipped: it came with the program.
         problem: what is wrong with the file or its .toml, None if nothing is known.
@@ -52,9 +53,15 @@ class ModelEntry:
     num_bytes: int
     licence: str
     description: str
+    side: int
     superseded_by: str
     shipped: bool
     problem: str | None
+
+    @property
+    def usable(self) -> bool:
+        """Whether new files should be made with it."""
+        return self.problem is None and not self.superseded_by
 
 
 def identity_of(data: bytes) -> bytes:
@@ -97,7 +104,7 @@ def list_models() -> list[ModelEntry]:
 
     Of two with one name, the first is the one that the name finds; both are found by identity.
     """
-    return [_describe(path) for path in _model_files()]
+    return [describe_model(path) for path in _model_files()]
 
 
 def read_model_file(path: Path) -> bytes:
@@ -113,6 +120,19 @@ def read_model_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def read_form(path: Path) -> str:
+    """Format of a model file, `SPATIAL` or `VECTOR`.
+
+    Raises:
+        ModelError: it is none.
+    """
+    try:
+        form: str = _metadata(read_model_file(path))["format"]
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: not a usable model file ({error})") from error
+    return form
 
 
 def _find_identity(identity: bytes) -> Path:
@@ -161,7 +181,8 @@ def _what_is_here() -> str:
     return hint + "".join(f"; no such folder: {folder}" for folder in missing)
 
 
-def _describe(path: Path) -> ModelEntry:
+def describe_model(path: Path) -> ModelEntry:
+    """What is known of a model file without loading it."""
     identity, size = "", 0
     metadata: dict[str, Any] = {}
     problem = None
@@ -186,6 +207,7 @@ def _describe(path: Path) -> ModelEntry:
         size,
         licence,
         description,
+        _side(metadata),
         successor,
         path.parent == FOLDER,
         problem,
@@ -205,8 +227,8 @@ def _metadata(data: bytes) -> dict[str, Any]:
     if not isinstance(header, dict):
         raise ValueError("no safetensors header")
     metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise ValueError(f"its metadata do not say format {FORMAT!r}")
+    if not isinstance(metadata, dict) or metadata.get("format") not in (SPATIAL, VECTOR):
+        raise ValueError(f"its metadata do not say format {SPATIAL!r} or {VECTOR!r}")
     try:
         ends = (tensor["data_offsets"][1] for tensor in header.values())
         expected = end + max(ends, default=0)
@@ -215,6 +237,16 @@ def _metadata(data: bytes) -> dict[str, Any]:
     if expected != len(data):
         raise ValueError(f"{len(data)} bytes, expected {expected}")
     return metadata
+
+
+def _side(metadata: dict[str, Any]) -> int:
+    """Side of the pictures of a vector model, 0 of any other."""
+    if metadata.get("format") != VECTOR:
+        return 0
+    try:
+        return int(json.loads(metadata["config"])["size"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def _sidecar(path: Path) -> dict[str, Any]:

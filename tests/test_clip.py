@@ -22,7 +22,7 @@ import dsaecodec
 from bitstream import BitstreamError, MalformedError, Segment, SoundPacket, SoundTrack
 from dsaecodec import Clip, ClipGop
 from dsaecodec.codec import verify_stream
-from dsaecodec.codec.gop_coder import SymbolDigest
+from dsaecodec.codec.symbols import SymbolDigest
 from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ConfigError, ModelError, OutputError
 from dsaecodec.model_io import load_model

@@ -22,16 +22,18 @@ import torch
 import bitstream
 import dsaecodec
 from bitstream import MalformedError, SymbolCounter, SymbolDecoder
-from dsaecodec.codec import Decoder, EncodeOptions, encode_video, gop_encoder, verify_stream
-from dsaecodec.codec.gop_coder import code_content, code_dynamics, fixed
-from dsaecodec.codec.gop_encoder import GopEncoder
+from dsaecodec.codec import Decoder, EncodeOptions, encode_video, verify_stream
 from dsaecodec.codec.gop_plan import GopPlan
-from dsaecodec.codec.pictures import grid_size, limited_threads, to_frames, to_tensors
+from dsaecodec.codec.threads import limited_threads
 from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ConfigError, InputVideoError, ModelError
 from dsaecodec.metrics import mean_rgb_psnr_db
-from dsaecodec.model import SpatialModel
 from dsaecodec.model_io import LoadedModel, load_model
+from dsaecodec.spatial import gop_encoder
+from dsaecodec.spatial.gop_coder import code_content, code_dynamics, fixed
+from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
+from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.pictures import grid_size, to_frames, to_tensors
 from dsaecodec.video import Frame420, VideoInfo, open_video, rgb_to_420
 from tests.test_exact import record_content, record_dynamics, same
 
@@ -182,7 +184,7 @@ def test_encoder_and_decoder_agree_on_every_symbol(loaded, monkeypatch):
         return real(self, table_index, symbols)
 
     monkeypatch.setattr(gop_encoder.SymbolEncoder, "code", spy)
-    encoder = GopEncoder(loaded, 48, 64, 50)
+    encoder = SpatialGopEncoder(loaded, 48, 64, 50)
     with limited_threads(None):
         gop = encoder.encode_whole(GopPlan(tuple(drawn(5, 48, 64)), 2, False))
         read = []

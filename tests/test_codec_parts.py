@@ -13,16 +13,16 @@ import dsaecodec
 from bitstream import SoundPacket, SoundTrack
 from bitstream.times import frame_ticks
 from dsaecodec.codec import Decoder, EncodeOptions, EncodeReport, encode_video
-from dsaecodec.codec.gop_encoder import GopEncoder
 from dsaecodec.codec.gop_plan import GopPlan
-from dsaecodec.codec.pictures import limited_threads
 from dsaecodec.codec.preset import PRESETS
+from dsaecodec.codec.threads import limited_threads
 from dsaecodec.codec.timing import TOLERANCE, Timekeeper
 from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ConfigError, InputVideoError, UsageError
 from dsaecodec.metrics import mse
-from dsaecodec.model import lagrangian
 from dsaecodec.model_io import load_model
+from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
+from dsaecodec.spatial.model import lagrangian
 from dsaecodec.video import Frame420, VideoInfo, rgb_to_420
 
 RATE = 48000
@@ -259,7 +259,7 @@ def test_refinement_saves_what_it_says() -> None:
     plan = GopPlan(tuple(drawn(12, 48, 64)), 6, False)
     costs = []
     for name in ("medium", "slow"):
-        encoder = GopEncoder(loaded, 48, 64, 50, preset=PRESETS[name])
+        encoder = SpatialGopEncoder(loaded, 48, 64, 50, preset=PRESETS[name])
         with limited_threads(1):
             (gop,) = encoder.encode(plan)
         header = bitstream.Header(loaded.identity, 64, 48, FPS, bitstream.Colour(1, False))

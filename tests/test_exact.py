@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from dsaecodec.exact import ACC_LIMIT, IntConv, check_bound, compand
-from dsaecodec.model import SpatialModel
 from dsaecodec.model_io import load_model
 from dsaecodec.model_store import find_model
-from dsaecodec.prior import ContentPrior, DynamicsPrior
+from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior
 from tests import referee
 
 SIZE = (5, 7)

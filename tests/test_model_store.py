@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from dsaecodec import model_store
 from dsaecodec.errors import ModelError
 from dsaecodec.model_io import load_model
-from dsaecodec.model_store import FORMAT, find_model, identity_of, list_models
+from dsaecodec.model_store import SPATIAL, find_model, identity_of, list_models
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = model_store.FOLDER / "natural.safetensors"
@@ -25,7 +25,7 @@ SHIPPED = model_store.FOLDER / "natural.safetensors"
 def model_bytes(data: bytes = b"\0\1\2\3", **metadata: str) -> bytes:
     """A file that has the outside of a model and one small tensor."""
     header = {
-        "__metadata__": {"format": FORMAT, **metadata},
+        "__metadata__": {"format": SPATIAL, **metadata},
         "x": {"dtype": "U8", "shape": [len(data)], "data_offsets": [0, len(data)]},
     }
     text = json.dumps(header).encode()

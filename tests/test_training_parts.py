@@ -8,8 +8,8 @@ import torch
 
 from dsaecodec import likelihood
 from dsaecodec.likelihood import MEAN_UNITS, NUM_TABLES, SCALE_LEVELS
-from dsaecodec.motion import estimate_chain
-from dsaecodec.synthesis import (
+from dsaecodec.spatial.motion import estimate_chain
+from dsaecodec.spatial.synthesis import (
     Yuv,
     dct_matrix,
     from_blocks,

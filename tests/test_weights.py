@@ -10,9 +10,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dsaecodec.errors import ModelError
-from dsaecodec.model import SpatialConfig, SpatialModel
 from dsaecodec.model_io import load_model, read_weights, save_model
 from dsaecodec.model_store import FOLDER, find_model, identity_of
+from dsaecodec.spatial.model import SpatialConfig, SpatialModel
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,10 +1,10 @@
 """Video ⇄ .dsz stream. Encoder and decoder mirror each other and share every line that codes.
 
-encoder       frames → GOPs → stream            decoder      stream → GOPs → frames
-gop_encoder   one GOP: inference and symbols    gop_coder    symbols through a coder, both ways
-gop_plan      where GOPs begin and end          pictures     frames ⇄ tensors
-refine        latents by descent                window       the part of a stream wanted
-preset        how hard to try                   timing       when frames are shown
+encoder    frames → GOPs → stream       decoder    stream → GOPs → frames
+family     what differs by model        symbols    chosen and coded, both ways
+gop_plan   where GOPs begin and end     window     the part of a stream wanted
+preset     how hard to try              timing     when frames are shown
+threads    how torch is set up
 
 The names below are loaded on first use: training needs some of these modules and not the coder.
 """

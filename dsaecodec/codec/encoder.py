@@ -12,10 +12,10 @@ from typing import BinaryIO, Protocol
 
 from bitstream import Colour, Gop, Header, SoundPacket, SoundTrack, StreamWriter
 from bitstream.limits import MAX_GOP_FRAMES, MAX_GOP_PACKETS
-from dsaecodec.codec.gop_encoder import GopEncoder
-from dsaecodec.codec.gop_plan import plan_gops
-from dsaecodec.codec.pictures import limited_threads
+from dsaecodec.codec.family import GopEncoder, open_gop_encoder, plan
+from dsaecodec.codec.gop_plan import GopPlan
 from dsaecodec.codec.preset import find_preset
+from dsaecodec.codec.threads import limited_threads
 from dsaecodec.codec.timing import Timekeeper
 from dsaecodec.errors import ConfigError, InputVideoError
 from dsaecodec.model_io import load_model
@@ -106,17 +106,17 @@ def encode_video(
     preset = find_preset(options.preset)
     if not isinstance(options.quality, int) or not 0 <= options.quality <= 100:
         raise ConfigError(f"quality {options.quality}: expected 0…100")
-    gop = options.gop or preset.gop
-    if not 1 <= gop <= MAX_GOP_FRAMES or options.gop == 0:
+    if options.gop is not None and not 1 <= options.gop <= MAX_GOP_FRAMES:
         raise ConfigError(f"GOP of {options.gop} frames: expected 1…{MAX_GOP_FRAMES}")
     begin = time.monotonic()
     loaded = load_model(options.model, options.device)
     track = sound.track if sound else None
     writer = StreamWriter(sink, _header(loaded.identity, info, track))
-    encoder = GopEncoder(loaded, info.height, info.width, options.quality, preset=preset)
+    encoder = open_gop_encoder(loaded, info, options.quality, preset)
     tally = _Tally()
     source = _Limited(frames, options.num_frames, look_ahead=sound is not None)
-    for coded, end, last in _coded_gops(encoder, source, gop, info.fps, options.threads):
+    plans = plan(loaded, source, options.gop, preset)
+    for coded, end, last in _coded_gops(encoder, plans, info.fps, options.threads):
         if sound:
             packets = sound.packets_until(None if last and source.ended else end)
             if len(packets) > MAX_GOP_PACKETS:
@@ -177,7 +177,7 @@ class _Limited:
 
 
 def _coded_gops(
-    encoder: GopEncoder, frames: _Limited, gop: int, fps: Fraction, threads: int | None
+    encoder: GopEncoder, plans: Iterator[GopPlan], fps: Fraction, threads: int | None
 ) -> Iterator[tuple[Gop, Fraction, bool]]:
     """Coded GOPs with their times, when in seconds they end, and whether one is the last.
 
@@ -194,11 +194,11 @@ def _coded_gops(
             timed_gop = replace(coded, times=clock.advance(shown))
             yield timed_gop, Fraction(shown[-1], TICKS_PER_SECOND), last
 
-    for plan in plan_gops(frames, gop):
-        yield from timed(plan.frames[0])
+    for planned in plans:
+        yield from timed(planned.frames[0])
         with limited_threads(threads):
-            gops = encoder.encode(plan)
-        ticks = iter([frame.ticks for frame in plan.frames])
+            gops = encoder.encode(planned)
+        ticks = iter([frame.ticks for frame in planned.frames])
         held = [(coded, list(islice(ticks, coded.num_frames))) for coded in gops]
     yield from timed(None)
 

@@ -64,6 +64,18 @@ def plan_gops(frames: Iterable[Frame420], gop: int) -> Iterator[GopPlan]:
         yield _rest(held, fresh)
 
 
+def plan_lone_gops(frames: Iterable[Frame420], gop: int) -> Iterator[GopPlan]:
+    """The same where no GOP refers to another: of as many frames as fit, from cut to cut."""
+    held: list[Frame420] = []
+    for frame, cut in mark_cuts(frames):
+        if held and (cut or len(held) == gop):
+            yield GopPlan(tuple(held), len(held) // 2, False)
+            held = []
+        held.append(frame)
+    if held:
+        yield GopPlan(tuple(held), len(held) // 2, False)
+
+
 def _rest(held: list[Frame420], fresh: bool) -> GopPlan:
     """The last GOP of a shot: its only one, or what is left of it."""
     if fresh:

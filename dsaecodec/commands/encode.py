@@ -46,7 +46,7 @@ def run(request: Request) -> int:
         CodecError: of a single input, why it failed; of several, why the batch cannot begin.
     """
     targets = name_targets(request.sources, request.output, ".dsz")
-    if request.model is not None:
+    if request.model not in (None, "auto"):
         from dsaecodec.model_store import find_model
 
         find_model(request.model)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from dsaecodec.commands.quick_import import quick_import
@@ -74,9 +75,16 @@ def encode_file(
     Raises:
         CodecError: see `dsaecodec.errors`.
     """
+    from dsaecodec.codec.choice import choose_model
     from dsaecodec.video import open_video
 
-    with open_video(job.source, fps=job.fps) as video, _open_sound(job, video) as sound:
+    wanted = job.settings
+    choice = choose_model(wanted["model"], job.source, wanted["quality"], wanted["device"])
+    settings = {**wanted, "model": choice.model}
+    with (
+        open_video(job.source, fps=job.fps, rgb=choice.rgb) as video,
+        _open_sound(job, video) as sound,
+    ):
         with quick_import():
             from dsaecodec.codec import EncodeOptions, Progress, encode_video
 
@@ -90,10 +98,11 @@ def encode_file(
 
         tell(Step(0, 0, length, info.fps))
         with _open_target(job, tell_part) as sink:
-            done = encode_video(video, info, sink, EncodeOptions(**job.settings), show, sound)
+            done = encode_video(video, info, sink, EncodeOptions(**settings), show, sound)
         return {
             "input": job.source,
             "output": job.target,
+            "model": Path(choice.model).stem,
             **asdict(done),
             "bpp": bits_per_pixel(done.bytes, done.frames, info.height, info.width),
             "kbps": kilobits_per_second(done.bytes, done.duration),

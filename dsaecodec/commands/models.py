@@ -21,12 +21,13 @@ def run(request: Request) -> int:
     if request.as_json:
         print_json([{**asdict(model), "path": str(model.path)} for model in models])
         return 0
-    head = ("NAME", "IDENTITY", "SIZE", "LICENCE", "STATUS", "WHERE")
+    head = ("NAME", "IDENTITY", "SIZE", "PICTURES", "LICENCE", "STATUS", "WHERE")
     rows = [
         (
             m.name,
             m.identity or "-",
             f"{m.num_bytes / 1e6:.1f} MB",
+            f"{m.side}x{m.side} RGB" if m.side else "any",
             m.licence,
             _status(m),
             str(m.path),

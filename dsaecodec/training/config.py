@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from dsaecodec.errors import ConfigError
-from dsaecodec.model import SpatialConfig
-from dsaecodec.model_io import MAX_CHANNELS
+from dsaecodec.model_io import LARGEST_SPATIAL, LARGEST_VECTOR
+from dsaecodec.spatial.model import SpatialConfig
+from dsaecodec.vector.model import VectorConfig
 
 PRESETS = Path(__file__).parent / "presets"
+FAMILIES = ("spatial", "vector")
 DRAWN = ("", "characters", "balls", "layers")
 PRECISIONS = ("auto", "float32", "bfloat16")
 COMPILES = ("auto", "always", "never")
@@ -97,20 +99,54 @@ class PriorsConfig:
 
 
 @dataclass(frozen=True)
+class SketchConfig:
+    """First stage of a vector model: latents and pictures, under static priors.
+
+    Attributes:
+        steps: how many.
+        batch: clips a step, over all processes.
+        num_frames: frames a clip.
+    """
+
+    steps: int = 6000
+    batch: int = 24
+    num_frames: int = 8
+
+
+@dataclass(frozen=True)
+class SequencesConfig:
+    """Second stage of a vector model: everything, on clips.
+
+    Attributes:
+        steps: how many.
+        batch: clips a step, over all processes.
+        num_frames: frames of the longest clips; the shortest have half as many.
+    """
+
+    steps: int = 6000
+    batch: int = 16
+    num_frames: int = 16
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run.
 
     Attributes:
         description: one line about the model it makes.
+        family: of the model, spatial or vector: which of the parts below count.
         seed: of everything random.
         learning_rate: of the float networks; the others follow by fixed ratios.
         precision: of the float networks: bfloat16, float32, or auto (bfloat16 on a GPU).
         compile: compile the float networks: always, never, or auto (on a GPU).
         judge_minutes: time between two looks at the held-out clips.
-        model, data, content, clips, priors: the parts.
+        data: what is learnt from.
+        model, content, clips, priors: shape and stages of a spatial model.
+        vector, sketch, sequences: shape and stages of a vector model.
     """
 
     description: str = ""
+    family: str = "spatial"
     seed: int = 1
     learning_rate: float = 5e-4
     precision: str = "auto"
@@ -121,6 +157,20 @@ class TrainConfig:
     content: ContentConfig = field(default_factory=ContentConfig)
     clips: ClipsConfig = field(default_factory=ClipsConfig)
     priors: PriorsConfig = field(default_factory=PriorsConfig)
+    vector: VectorConfig = field(default_factory=VectorConfig)
+    sketch: SketchConfig = field(default_factory=SketchConfig)
+    sequences: SequencesConfig = field(default_factory=SequencesConfig)
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether a vector model is trained."""
+        return self.family == "vector"
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages that have steps, in their order."""
+        names = ("sketch", "sequences") if self.is_vector else ("content", "clips", "priors")
+        return tuple(name for name in names if getattr(self, name).steps)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -247,6 +297,17 @@ _AT_LEAST = {
     "model.hyper_channels": 1,
     "model.residual_luma": 1,
     "model.residual_chroma": 1,
+    "vector.size": 8,
+    "vector.f_channels": 1,
+    "vector.z_channels": 1,
+    "vector.rank": 1,
+    "vector.f_width": 1,
+    "vector.z_width": 1,
+    "vector.hidden": 1,
+    "sketch.batch": 1,
+    "sketch.num_frames": 1,
+    "sequences.batch": 1,
+    "sequences.num_frames": 2,
 }
 
 
@@ -259,12 +320,22 @@ def _check(config: TrainConfig) -> None:
     for name in ("content.size", "clips.size"):
         if values[name] % 16:
             raise ConfigError(f"{name} = {values[name]}: expected a multiple of 16")
-    choices = {"data.drawn": DRAWN, "precision": PRECISIONS, "compile": COMPILES}
+    choices = {
+        "family": FAMILIES,
+        "data.drawn": DRAWN,
+        "precision": PRECISIONS,
+        "compile": COMPILES,
+    }
     for name, allowed in choices.items():
         if values[name] not in allowed:
             raise ConfigError(f"{name} = {values[name]!r}: expected one of {', '.join(allowed)}")
-    for name, most in MAX_CHANNELS.items():
-        if values[f"model.{name}"] > most:
-            raise ConfigError(f"model.{name} = {values[f'model.{name}']}: expected at most {most}")
+    limits = {f"model.{name}": most for name, most in LARGEST_SPATIAL.items()}
+    limits |= {f"vector.{name}": most for name, most in LARGEST_VECTOR.items()}
+    limits |= {"vector.full_posterior": 1, "vector.recurrent": 1}
+    for name, most in limits.items():
+        if values[name] > most:
+            raise ConfigError(f"{name} = {values[name]}: expected at most {most}")
+    if config.vector.size % 8:
+        raise ConfigError(f"vector.size = {config.vector.size}: expected a multiple of 8")
     if config.clips.synthetic > 1:
         raise ConfigError(f"clips.synthetic = {config.clips.synthetic}: expected 0 to 1")

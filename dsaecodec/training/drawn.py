@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 
 from dsaecodec.draw import bouncing_balls, moving_layers, random_characters
 from dsaecodec.training.config import DataConfig
-from dsaecodec.training.shots import Shot, shot_of_rgb
+from dsaecodec.training.shots import Shot, rgb_shot, shot_of_rgb
 
 LAYERS_SIZE = (144, 176)
 
 
-def draw_shots(config: DataConfig, seed: int) -> list[Shot]:
-    """Draw the set that a configuration names."""
+def draw_shots(config: DataConfig, seed: int, *, rgb: bool = False) -> list[Shot]:
+    """Draw the set that a configuration names, as 4:2:0 or as RGB."""
     clips = _draw(config.drawn, config.num_drawn, config.drawn_frames, seed)
-    return [shot_of_rgb(f"{config.drawn} {i}", frames) for i, frames in enumerate(clips)]
+    make = rgb_shot if rgb else shot_of_rgb
+    return [make(f"{config.drawn} {i}", frames) for i, frames in enumerate(clips)]
 
 
 def _draw(kind: str, count: int, num_frames: int, seed: int) -> Iterator[NDArray[np.uint8]]:

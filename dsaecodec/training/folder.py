@@ -21,8 +21,7 @@ from typing import Any
 import torch
 
 from dsaecodec.errors import ConfigError, OutputError
-from dsaecodec.model import SpatialModel
-from dsaecodec.model_io import save_model
+from dsaecodec.model_io import Model, save_model
 from dsaecodec.output import staged
 from dsaecodec.training.config import TrainConfig, differences
 
@@ -174,7 +173,7 @@ class RunFolder:
         return state
 
     def save_weights(
-        self, model: SpatialModel, info: RunInfo, steps: dict[str, int], path: Path | None = None
+        self, model: Model, info: RunInfo, steps: dict[str, int], path: Path | None = None
     ) -> bytes:
         """Write the model, what made it inside, to its own place or another; its identity."""
         notes = {"description": info.config.description} if info.config.description else {}

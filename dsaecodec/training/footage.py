@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from dsaecodec.errors import CodecError, InputVideoError
 from dsaecodec.training.config import DataConfig
 from dsaecodec.training.packed import SUFFIX as PACKED_SUFFIX
 from dsaecodec.training.packed import read_pack
-from dsaecodec.training.shots import Planes420, Shot, reduced, shot_of_planes, shot_of_rgb
+from dsaecodec.training.shots import Planes, Shot, reduced, rgb_shot, shot_of_planes, shot_of_rgb
 from dsaecodec.video.frame import Frame420
 
 VIDEO_SUFFIXES = frozenset(
@@ -44,13 +46,16 @@ class Footage:
     left_out: int = 0
 
 
-def read_footage(paths: Sequence[Path], config: DataConfig, seed: int = 1) -> Footage:
+def read_footage(
+    paths: Sequence[Path], config: DataConfig, seed: int = 1, *, rgb: bool = False
+) -> Footage:
     """Read everything below some paths.
 
     Args:
         paths: files, folders (searched to the bottom), patterns such as "frame_%04d.png".
         config: how to cut, reduce and limit it.
         seed: of the sprites that are drawn.
+        rgb: as RGB, not 4:2:0.
 
     Raises:
         InputVideoError: a path does not exist, or nothing in all of them can be used.
@@ -58,7 +63,7 @@ def read_footage(paths: Sequence[Path], config: DataConfig, seed: int = 1) -> Fo
     found = Footage()
     keeper = _Keeper(int(config.max_gigabytes * 1e9))
     for path in paths:
-        for shot in _read_path(path, config, seed, found.skipped):
+        for shot in _read_path(path, _How(config, seed, rgb), found.skipped):
             keeper.add(shot)
     found.shots, found.left_out = keeper.shots, keeper.seen - len(keeper.shots)
     if not found.shots:
@@ -91,16 +96,24 @@ class _Keeper:
             self._bytes = sum(kept.num_bytes for kept in self.shots)
 
 
-def _read_path(path: Path, config: DataConfig, seed: int, skipped: list[str]) -> Iterator[Shot]:
+class _How(NamedTuple):
+    """How footage is read, see `read_footage`."""
+
+    config: DataConfig
+    seed: int
+    rgb: bool
+
+
+def _read_path(path: Path, how: _How, skipped: list[str]) -> Iterator[Shot]:
     if (path / SHEET).is_file():
-        yield from _draw_sprites(path, config, seed)
+        yield from _draw_sprites(path, how)
     elif path.is_dir():
         for file in sorted(_files_below(path, skipped)):
-            yield from _read_file(file, config, skipped)
+            yield from _read_file(file, how, skipped)
     elif path.suffix == PACKED_SUFFIX:
         yield from read_pack(path)
     elif path.exists() or "%" in path.name:
-        yield from _read_file(path, config, skipped)
+        yield from _read_file(path, how, skipped)
     else:
         raise InputVideoError(f"{path}: no such file or folder")
 
@@ -126,11 +139,11 @@ def _files_below(folder: Path, skipped: list[str]) -> Iterator[Path]:
                 yield file
 
 
-def _read_file(path: Path, config: DataConfig, skipped: list[str]) -> Iterator[Shot]:
+def _read_file(path: Path, how: _How, skipped: list[str]) -> Iterator[Shot]:
     """Shots of one file; what stops it is noted, and what came before stays."""
     count = 0
     try:
-        for shot in _cut(path, _read_frames(path), config):
+        for shot in _cut(path, _read_frames(path, how.rgb), how):
             count += len(shot)
             yield shot
     except Exception as error:  # whatever a decoder raises on a damaged file
@@ -145,42 +158,42 @@ def _line(text: str) -> str:
     return " ".join(text.split("\n"))
 
 
-def _cut(path: Path, frames: Iterable[Frame420], config: DataConfig) -> Iterator[Shot]:
+def _cut(path: Path, frames: Iterable[Frame420], how: _How) -> Iterator[Shot]:
     """Cut a video where its scenes change, and into segments."""
-    held: list[Planes420] = []
+    held: list[Planes] = []
     begin = 0
     problem: Exception | None = None
     try:
         for frame, cut in mark_cuts(frames):
-            if held and (cut or len(held) == config.segment):
-                yield shot_of_planes(f"{path}@{begin}", held, config.max_side)
+            if held and (cut or len(held) == how.config.segment):
+                yield shot_of_planes(f"{path}@{begin}", held, how.config.max_side)
                 begin, held = begin + len(held), []
             # now, not with the whole shot: many frames of full size may not fit into memory
-            held.append(reduced(frame.planes, config.max_side))
+            held.append(reduced(frame.planes, how.config.max_side))
     except Exception as error:  # cut short: what was read before it is sound
         problem = error
     if held:
-        yield shot_of_planes(f"{path}@{begin}", held, config.max_side)
+        yield shot_of_planes(f"{path}@{begin}", held, how.config.max_side)
     if problem is not None:
         raise problem
 
 
-def _read_frames(path: Path) -> Iterator[Frame420]:
+def _read_frames(path: Path, rgb: bool) -> Iterator[Frame420]:
     """Frames through PyAV, or through OpenCV where PyAV is missing."""
     try:
         from dsaecodec.video import open_video
     except ImportError:
-        yield from _read_opencv(path)
+        yield from _read_opencv(path, rgb)
         return
-    with open_video(str(path)) as reader:
+    with open_video(str(path), rgb=rgb) as reader:
         yield from reader
 
 
-def _read_opencv(path: Path) -> Iterator[Frame420]:
+def _read_opencv(path: Path, rgb: bool) -> Iterator[Frame420]:
     import cv2
 
     def frame_of(bgr: np.ndarray) -> Frame420:
-        shot = shot_of_rgb(path.name, bgr[None, ..., ::-1])
+        shot = (rgb_shot if rgb else shot_of_rgb)(path.name, bgr[None, ..., ::-1])
         return Frame420(shot.luma[0].numpy(), *shot.chroma[0].numpy())
 
     if path.suffix.lower() in PHOTO_SUFFIXES:
@@ -198,11 +211,19 @@ def _read_opencv(path: Path) -> Iterator[Frame420]:
         found, picture = capture.read()
 
 
-def _draw_sprites(folder: Path, config: DataConfig, seed: int) -> Iterator[Shot]:
-    """Random clips of the paper's training characters."""
-    from dsaecodec.sprites import open_sprites
+def _draw_sprites(folder: Path, how: _How) -> Iterator[Shot]:
+    """The paper's training characters: random clips, or as RGB each one in each motion."""
+    from dsaecodec.draw import DIRECTIONS
+    from dsaecodec.sprites import ACTIONS, open_sprites
 
     sprites = open_sprites(folder)
-    clips = sprites.random_clips(config.num_drawn, config.drawn_frames, seed, held_out=False)
+    if how.rgb:
+        for character in sprites.train:
+            for action, direction in product(range(len(ACTIONS)), range(len(DIRECTIONS))):
+                name = f"sprite {character} {ACTIONS[action]} {DIRECTIONS[direction]}"
+                yield rgb_shot(name, sprites.clip(character, action, direction), loops=True)
+        return
+    config = how.config
+    clips = sprites.random_clips(config.num_drawn, config.drawn_frames, how.seed, held_out=False)
     for i, clip in enumerate(clips):
         yield shot_of_rgb(f"sprite {i}", clip.frames)

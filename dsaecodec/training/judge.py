@@ -12,11 +12,12 @@ import torch.nn.functional as F
 
 from dsaecodec.codec.preset import PRESETS
 from dsaecodec.errors import ConfigError
-from dsaecodec.model import SpatialModel
 from dsaecodec.model_io import load_model
-from dsaecodec.synthesis import Yuv
+from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.synthesis import Yuv
 from dsaecodec.training.chance import Noise
 from dsaecodec.training.objective import clip_terms
+from dsaecodec.training.pictures import Picture, to_rgb
 from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.symbols import encode_shot
@@ -94,13 +95,13 @@ class Judge:
         return Judgement(quality, *means)
 
     @torch.no_grad()
-    def pictures(self, model: SpatialModel, quality: int = 45) -> dict[str, Yuv]:
+    def pictures(self, model: SpatialModel, quality: int = 45) -> dict[str, Picture]:
         """A frame of the first clip, half a GOP from its content: source, decoded, content."""
         frames = clip_terms(model, self._clips[0], quality, None, Noise(None)).pictures
 
-        def middle(picture: Yuv) -> Yuv:
+        def middle(picture: Yuv) -> Picture:
             t = len(picture.luma) // 2
-            return Yuv(picture.luma[t : t + 1], picture.chroma[t : t + 1])
+            return to_rgb(Yuv(picture.luma[t : t + 1], picture.chroma[t : t + 1]))
 
         return {name: middle(picture) for name, picture in frames.items()}
 

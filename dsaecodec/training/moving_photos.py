@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsaecodec.synthesis import Yuv
+from dsaecodec.spatial.synthesis import Yuv
 
 FASTEST = 6.0  # pixels a frame
 EDGE = 1.5  # half width of the blob's edge, pixels

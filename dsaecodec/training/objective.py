@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec import likelihood
-from dsaecodec.code_length import content_parameters, dynamics_parameters
 from dsaecodec.exact import round_ste
-from dsaecodec.model import SpatialModel, content_step, lagrangian, smoothness
-from dsaecodec.synthesis import Planes, Yuv, expand_planes
+from dsaecodec.spatial.code_length import content_parameters, dynamics_parameters
+from dsaecodec.spatial.model import SpatialModel, content_step, lagrangian, smoothness
+from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 from dsaecodec.training.chance import Noise
 
 CONTENT_LAMBDA = 0.15  # of the first stage: f alone, so finer than the λ of whole clips

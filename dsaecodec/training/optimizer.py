@@ -6,10 +6,9 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dsaecodec.exact import IntConv
-from dsaecodec.model import SpatialModel
 
 WARM_UP = 100  # steps
 DECAY = 0.4  # the last part of a stage, over which the rate falls
@@ -17,7 +16,7 @@ LOWEST = 0.02  # of the rate, where it ends
 
 
 def parameter_groups(
-    model: SpatialModel, rate: float, only: Collection[Tensor] | None = None
+    model: nn.Module, rate: float, only: Collection[Tensor] | None = None
 ) -> list[dict[str, Any]]:
     """Exact layers and transforms move less than free float networks.
 

@@ -1,7 +1,7 @@
 """Shots in one file, for machines that cannot read video: safetensors, uint8.
 
-Tensors "N.luma" [T, H, W] and "N.chroma" [T, 2, H/2, W/2] of shot N = 0, 1, …; the metadata name
-the format and list the shots' names as JSON.
+Tensors "N.luma" [T, H, W] and "N.chroma" [T, 2, H/2, W/2], or of RGB [T, 2, H, W], of shot
+N = 0, 1, …; the metadata name the format and list, as JSON, the shots' names and which loop.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ def write_pack(path: Path, shots: Sequence[Shot], *, overwrite: bool = False) ->
         tensors[f"{i}.luma"] = shot.luma.contiguous()
         tensors[f"{i}.chroma"] = shot.chroma.contiguous()
     metadata = {"format": FORMAT, "names": json.dumps([shot.name for shot in shots])}
+    loops = [i for i, shot in enumerate(shots) if shot.loops]
+    if loops:
+        metadata["loops"] = json.dumps(loops)
     with staged(path, overwrite=overwrite) as part:
         try:
             save_file(tensors, part, metadata)
@@ -52,9 +55,10 @@ def read_pack(path: Path) -> Iterator[Shot]:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise ValueError(f"its metadata do not say format {FORMAT!r}")
+            loops = set(json.loads(metadata.get("loops", "[]")))
             for i, name in enumerate(_names(metadata["names"], set(file.keys()))):
                 luma, chroma = file.get_tensor(f"{i}.luma"), file.get_tensor(f"{i}.chroma")
-                yield _checked(Shot(name, luma, chroma))
+                yield _checked(Shot(name, luma, chroma, i in loops))
     except OSError as error:
         reason = str(error).removesuffix(f": {path}")
         raise InputVideoError(f"{path}: cannot be read: {reason}") from error
@@ -79,7 +83,8 @@ def _checked(shot: Shot) -> Shot:
     if fits:
         count, height, width = luma.shape
         fits = height % 2 == width % 2 == 0 and min(height, width) >= MIN_SIDE
-        fits = fits and list(chroma.shape) == [count, 2, height // 2, width // 2]
+        halves, wholes = [count, 2, height // 2, width // 2], [count, 2, height, width]
+        fits = fits and list(chroma.shape) in (halves, wholes)
     if not fits:
         raise ValueError(f"{shot.name}: tensors {list(luma.shape)}, {list(chroma.shape)}")
     return shot

@@ -11,21 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsaecodec.output import staged
-from dsaecodec.synthesis import Yuv
+from dsaecodec.spatial.synthesis import Yuv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Rows = Sequence[dict[str, str]]
+Picture = NDArray[np.uint8]
+"""RGB [H, W, 3]."""
 
 
-def draw_progress(path: Path, log: Rows, judged: Rows, pictures: dict[str, Yuv]) -> bool:
+def draw_progress(path: Path, log: Rows, judged: Rows, pictures: dict[str, Picture]) -> bool:
     """Draw a PNG; False where Matplotlib is missing.
 
     Args:
         path: of the PNG.
         log, judged: rows of the two logs, see `folder`.
-        pictures: frames luma [1, 1, H, W], by their names.
+        pictures: by their names.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -36,7 +38,7 @@ def draw_progress(path: Path, log: Rows, judged: Rows, pictures: dict[str, Yuv])
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(pictures), squeeze=False)
     for axis, (name, picture) in zip(axes[0], pictures.items(), strict=True):
-        axis.imshow(_to_rgb(picture), interpolation="nearest")
+        axis.imshow(picture, interpolation="nearest")
         axis.set_title(name)
         axis.set_axis_off()
     for axis in axes[1, 2:]:
@@ -77,13 +79,13 @@ def _draw_rates(axis: Axes, judged: Rows) -> None:
             markersize=3,
         )
     axis.set_xlabel("estimated bits a pixel, judged clips")
-    axis.set_ylabel("PSNR YUV 6:1:1, dB; darker is later")
+    axis.set_ylabel("PSNR, dB; darker is later")
     if looks:
         axis.set_xscale("log")
 
 
-def _to_rgb(picture: Yuv) -> NDArray[np.uint8]:
-    """BT.709 of limited range, chroma repeated: enough to look at."""
+def to_rgb(picture: Yuv) -> Picture:
+    """A frame luma [1, 1, H, W] of BT.709 of limited range, chroma repeated: enough to look at."""
     y = picture.luma[0, 0].float().cpu().numpy() + 128
     u, v = (c.repeat(2, 0).repeat(2, 1) for c in picture.chroma[0].float().cpu().numpy())
     y, u, v = (y - 16) * (255 / 219), u * (255 / 224), v * (255 / 224)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec.errors import ConfigError
-from dsaecodec.synthesis import Yuv
+from dsaecodec.spatial.synthesis import Yuv
 from dsaecodec.training.chance import below
 from dsaecodec.training.shots import Shot
 

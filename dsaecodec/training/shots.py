@@ -1,10 +1,10 @@
-"""What training data is in memory: shots of 8-bit 4:2:0 pictures."""
+"""What training data is in memory: shots of 8-bit pictures, 4:2:0 or RGB."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-Planes420 = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
+Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 MIN_SIDE = 16
 
 
@@ -22,13 +22,20 @@ class Shot:
 
     Attributes:
         name: where it comes from, for messages.
-        luma: [T, H, W].
-        chroma: [T, 2, H/2, W/2].
+        luma: [T, H, W]; of RGB, green.
+        chroma: [T, 2, H/2, W/2]; of RGB [T, 2, H, W], blue and red.
+        loops: after the last frame comes the first.
     """
 
     name: str
     luma: Tensor
     chroma: Tensor
+    loops: bool = False
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether its pictures are RGB."""
+        return self.chroma.shape[2] == self.luma.shape[1]
 
     def __len__(self) -> int:
         return int(self.luma.shape[0])
@@ -47,12 +54,13 @@ class Shot:
         """The middle, at most `side` pixels, an even number, high and wide."""
         y, x = (max(n - side, 0) // 4 * 2 for n in self.luma.shape[1:])
         luma = self.luma[:, y : y + side, x : x + side]
-        chroma = self.chroma[..., y // 2 : (y + side) // 2, x // 2 : (x + side) // 2]
-        return Shot(self.name, luma, chroma)
+        n = 1 if self.is_rgb else 2
+        chroma = self.chroma[..., y // n : (y + side) // n, x // n : (x + side) // n]
+        return replace(self, luma=luma, chroma=chroma)
 
     def to(self, device: torch.device | str) -> Shot:
         """The same shot in the memory of a device."""
-        return Shot(self.name, self.luma.to(device), self.chroma.to(device))
+        return replace(self, luma=self.luma.to(device), chroma=self.chroma.to(device))
 
 
 def fingerprint(shots: Sequence[Shot]) -> str:
@@ -66,7 +74,7 @@ def fingerprint(shots: Sequence[Shot]) -> str:
     return digest.hexdigest()[:32]
 
 
-def shot_of_planes(name: str, frames: Sequence[Planes420], max_side: int) -> Shot:
+def shot_of_planes(name: str, frames: Sequence[Planes], max_side: int) -> Shot:
     """A shot of pictures y, u, v of one size.
 
     Args:
@@ -83,7 +91,7 @@ def shot_of_planes(name: str, frames: Sequence[Planes420], max_side: int) -> Sho
     return Shot(name, torch.from_numpy(luma), torch.from_numpy(chroma))
 
 
-def reduced(planes: Planes420, max_side: int) -> Planes420:
+def reduced(planes: Planes, max_side: int) -> Planes:
     """A picture of even size, no larger than `max_side`: means of n×n samples, n as small as fits.
 
     What is left of rows and columns at the lower and right border is cut off.
@@ -93,16 +101,23 @@ def reduced(planes: Planes420, max_side: int) -> Planes420:
     """
     height, width = planes[0].shape
     n = -(-max(height, width) // max_side)
-    rows, columns = height // (2 * n), width // (2 * n)  # of chroma
-    if 2 * min(rows, columns) < MIN_SIDE:
-        less = f", {2 * columns}×{2 * rows} when reduced," if n > 1 else ""
+    half = 2 if planes[1].shape != planes[0].shape else 1
+    rows, columns = (side // (2 * n) * 2 // half for side in (height, width))  # of chroma
+    if half * min(rows, columns) < MIN_SIDE:
+        less = f", {half * columns}×{half * rows} when reduced," if n > 1 else ""
         raise ValueError(f"pictures of {width}×{height} pixels{less} are too small")
     y, u, v = planes
     return (
-        _means(y[: 2 * rows * n, : 2 * columns * n], n),
+        _means(y[: half * rows * n, : half * columns * n], n),
         _means(u[: rows * n, : columns * n], n),
         _means(v[: rows * n, : columns * n], n),
     )
+
+
+def rgb_shot(name: str, frames: NDArray[np.uint8], *, loops: bool = False) -> Shot:
+    """A shot of RGB pictures [T, H, W, 3] as they are."""
+    planes = torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
+    return Shot(name, planes[:, 1].contiguous(), planes[:, [2, 0]].contiguous(), loops)
 
 
 def shot_of_rgb(name: str, frames: NDArray[np.uint8], max_side: int = 2**16) -> Shot:
@@ -110,7 +125,7 @@ def shot_of_rgb(name: str, frames: NDArray[np.uint8], max_side: int = 2**16) -> 
     return shot_of_planes(name, [_planes_of_rgb(rgb) for rgb in frames], max_side)
 
 
-def _planes_of_rgb(rgb: NDArray[np.uint8]) -> Planes420:
+def _planes_of_rgb(rgb: NDArray[np.uint8]) -> Planes:
     r, g, b = (rgb[..., i].astype(np.float32) for i in range(3))
     y = 0.2126 * r + 0.7152 * g + 0.0722 * b
     u, v = (b - y) / 1.8556, (r - y) / 1.5748

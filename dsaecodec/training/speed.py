@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
-from dsaecodec.model import SpatialModel
+from dsaecodec.model_io import Model
+from dsaecodec.vector.model import VectorModel
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def full_float32() -> Iterator[None]:
         matmul.allow_tf32 = before
 
 
-def prepare_networks(model: SpatialModel, device: torch.device, *, compiled: bool) -> None:
+def prepare_networks(model: Model, device: torch.device, *, compiled: bool) -> None:
     """Move a model to where it is trained.
 
     Args:
@@ -35,7 +36,10 @@ def prepare_networks(model: SpatialModel, device: torch.device, *, compiled: boo
     model.to(device)
     if device.type == "cuda":
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if compiled:
+    if compiled and isinstance(model, VectorModel):
+        model.posterior.compile()
+        model.synthesis.compile()
+    elif compiled:
         # What runs for every frame. Content's interpolation stays out: the gradient of its padding
         # fails to compile in PyTorch 2.13.
         for name in ("motion", "predict", "finish"):

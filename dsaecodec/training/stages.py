@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from dsaecodec import likelihood
-from dsaecodec.model import SpatialModel
-from dsaecodec.synthesis import Yuv
+from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.synthesis import Yuv
 from dsaecodec.training.chance import Noise, below, generator_of
 from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.moving_photos import Scene, draw_scene
@@ -44,12 +44,12 @@ class Stage(ABC):
     def __init__(self, config: TrainConfig) -> None:
         self._config = config
 
-    def groups(self, model: SpatialModel) -> list[dict[str, Any]]:
+    def groups(self, model: Any) -> list[dict[str, Any]]:
         """What moves, for an optimizer: all parameters."""
         return parameter_groups(model, self._config.learning_rate)
 
     @abstractmethod
-    def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
+    def terms(self, model: Any, step: int, team: Team) -> Terms:
         """What a step measures on a process's share of the batch."""
 
     @property
@@ -178,7 +178,7 @@ class PriorStage(Stage):
         f, z, bpp = torch.exp2(torch.stack(rows).mean(0)).tolist()
         return f, z, bpp
 
-    def groups(self, model: SpatialModel) -> list[dict[str, Any]]:
+    def groups(self, model: Any) -> list[dict[str, Any]]:
         """See `Stage`."""
         priors = [*model.content_prior.parameters(), *model.dynamics_prior.parameters()]
         return parameter_groups(model, self._config.priors.learning_rate, priors)

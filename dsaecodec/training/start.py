@@ -20,6 +20,7 @@ from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot, fingerprint
 from dsaecodec.training.team import Team
 from dsaecodec.training.trainer import Progress, Trainer
+from dsaecodec.training.vector_stages import SequenceSampler
 
 MOST_JOBS = 8
 """Processes that encode for the last stage: each holds a model and a shot."""
@@ -147,10 +148,12 @@ def _check_enough(config: TrainConfig, shots: Sequence[Shot], team: Team) -> Non
     Raises:
         ConfigError: naming the setting that helps.
     """
-    for name in ("content", "clips", "priors"):
-        stage = getattr(config, name)
-        if stage.steps:
-            team.share(stage.batch, name)
+    for name in config.stages:
+        team.share(getattr(config, name).batch, name)
+    if config.is_vector:
+        longest = max((getattr(config, name).num_frames for name in config.stages), default=1)
+        SequenceSampler(shots, longest, config.vector.size)
+        return
     if config.priors.steps and find_spec("constriction") is None:
         raise ConfigError(
             "the stage of the priors encodes, and the coder's library constriction is missing",
@@ -190,7 +193,7 @@ def _check_same(request: RunRequest, info: RunInfo, start: Path | None) -> None:
 def _read_shots(info: RunInfo, notify: Callable[[str], None]) -> tuple[list[Shot], list[Shot]]:
     """What is learnt from, and what judges."""
     config = info.config
-    shots = draw_shots(config.data, config.seed) if config.data.drawn else []
+    shots = draw_shots(config.data, config.seed, rgb=config.is_vector) if config.data.drawn else []
     if info.data:
         shots += _read(info.data, config, notify)
     if info.judged:
@@ -206,7 +209,9 @@ def _read_shots(info: RunInfo, notify: Callable[[str], None]) -> tuple[list[Shot
 
 
 def _read(paths: Sequence[str], config: TrainConfig, notify: Callable[[str], None]) -> list[Shot]:
-    found = read_footage([Path(path) for path in paths], config.data, config.seed)
+    found = read_footage(
+        [Path(path) for path in paths], config.data, config.seed, rgb=config.is_vector
+    )
     for line in found.skipped:
         notify(f"skipped: {line}")
     if found.left_out:

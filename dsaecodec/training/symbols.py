@@ -21,12 +21,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dsaecodec import likelihood
-from dsaecodec.code_length import content_parameters, dynamics_parameters
-from dsaecodec.codec.pictures import grid_size, limited_threads
 from dsaecodec.codec.preset import PRESETS
-from dsaecodec.model import SpatialModel
+from dsaecodec.codec.threads import limited_threads
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.output import staged
+from dsaecodec.spatial.code_length import content_parameters, dynamics_parameters
+from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.pictures import grid_size
 from dsaecodec.training.chance import generator_of
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.team import Team
@@ -82,9 +83,9 @@ def encode_shot(loaded: LoadedModel, shot: Shot, quality: int, gop: int) -> list
     """Encode a shot and read its symbols back."""
     # What only the coder needs: a machine that trains the first stages may lack its library.
     from bitstream import SymbolDecoder
-    from dsaecodec.codec.gop_coder import code_content, code_dynamics
-    from dsaecodec.codec.gop_encoder import GopEncoder
     from dsaecodec.codec.gop_plan import plan_gops
+    from dsaecodec.spatial.gop_coder import code_content, code_dynamics
+    from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
 
     height, width = shot.luma.shape[1:]
     size = grid_size(height, width)
@@ -92,15 +93,15 @@ def encode_shot(loaded: LoadedModel, shot: Shot, quality: int, gop: int) -> list
         Frame420(y.numpy(), c[0].numpy(), c[1].numpy())
         for y, c in zip(shot.luma, shot.chroma, strict=True)
     )
-    encoder, coded = GopEncoder(loaded, height, width, quality), []
+    encoder, coded = SpatialGopEncoder(loaded, height, width, quality), []
     for plan in plan_gops(islice(frames, LONGEST), gop):
         with limited_threads(None):
             data = encoder.encode_whole(plan)
             coder = SymbolDecoder(data.content, loaded.tables)
-            hyper, f = code_content(loaded.model, coder, size, quality, None)
+            hyper, f = code_content(loaded.spatial, coder, size, quality, None)
             coder = SymbolDecoder(data.segments[0].payload, loaded.tables)
             setting = (size, quality, data.refs_previous, data.num_frames)
-            z = code_dynamics(loaded.model, coder, *setting, None)
+            z = code_dynamics(loaded.spatial, coder, *setting, None)
         hyper, f, z = (x.clamp(-(2**15), 2**15 - 1).to(torch.int16).cpu() for x in (hyper, f, z))
         num_bytes = len(data.content) + len(data.segments[0].payload)
         pixels = height * width * data.num_frames

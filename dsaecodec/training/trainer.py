@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from dsaecodec.errors import CodecError, ConfigError
-from dsaecodec.model import SpatialModel
+from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.folder import Logs, RunFolder, RunInfo
 from dsaecodec.training.interrupts import held_interrupts
 from dsaecodec.training.judge import Judge, warnings_of
@@ -31,7 +32,11 @@ from dsaecodec.training.speed import full_float32, prepare_networks
 from dsaecodec.training.stages import ClipStage, ContentStage, PriorStage, Stage, start_ahead
 from dsaecodec.training.symbols import choose, encode_choice, read_choice
 from dsaecodec.training.team import Team
+from dsaecodec.training.vector_judge import VectorJudge
+from dsaecodec.training.vector_stages import SequenceStage, SketchStage, start_vectors
+from dsaecodec.vector.model import VectorModel
 
+AnyJudge = Judge | VectorJudge
 SAVE_SECONDS = 40.0
 LOG_STEPS = 20
 GRADIENT_NORM = 1.0
@@ -105,11 +110,11 @@ class Trainer:
         self._shots = [shot.to(team.device) for shot in shots]
         self._clips = [shot for shot in shots if len(shot) > 1]
         self._judged = list(judged)
-        self._stages = [name for name in ("content", "clips", "priors") if self._steps_of(name)]
+        self._stages = self.config.stages
         torch.manual_seed(self.config.seed)
-        self.model = SpatialModel(self.config.model)
+        self.model = _make_model(self.config)
         if weights is None:
-            start_ahead(self.model, shots, self.config)
+            _start_ahead(self.model, shots, self.config)
         else:
             self._load(weights)
         compiled = self.config.compile == "always" or (
@@ -160,7 +165,11 @@ class Trainer:
         return True
 
     def _run_stage(
-        self, stage: Stage, logs: Logs | None, judge: Judge | None, stops: Callable[[], bool]
+        self,
+        stage: Stage,
+        logs: Logs | None,
+        judge: AnyJudge | None,
+        stops: Callable[[], bool],
     ) -> bool:
         """Run a stage to its end, or until something stops it."""
         optimizer = torch.optim.AdamW(stage.groups(self.model), betas=(0.9, 0.98), weight_decay=0.0)
@@ -243,6 +252,10 @@ class Trainer:
         return steps
 
     def _make_stage(self, name: str, stops: Callable[[], bool]) -> Stage | None:
+        if name == "sketch":
+            return SketchStage(self.config, self._shots)
+        if name == "sequences":
+            return SequenceStage(self.config, self._shots)
         if name == "content":
             return ContentStage(self.config, self._shots)
         if name == "clips":
@@ -268,16 +281,20 @@ class Trainer:
             return None
         return PriorStage(config, read_choice(choice))
 
-    def _make_judge(self) -> Judge | None:
+    def _make_judge(self) -> AnyJudge | None:
         if not self.team.leads:
             return None
+        config, device = self.config, self.team.device
         try:
-            return Judge(self._judged, self.config.clips.num_frames, self.team.device)
+            if config.is_vector:
+                shape = (config.sequences.num_frames, config.vector.size)
+                return VectorJudge(self._judged, *shape, device)
+            return Judge(self._judged, config.clips.num_frames, device)
         except ConfigError as error:
             self._say_once(f"not judged on the way: {error}")
             return None
 
-    def _look(self, judge: Judge | None, logs: Logs, stage: Stage, step: int) -> None:
+    def _look(self, judge: AnyJudge | None, logs: Logs, stage: Stage, step: int) -> None:
         """Judge the model as it is now, by what its stage is about."""
         if isinstance(stage, PriorStage):
             self._save_weights()
@@ -288,14 +305,16 @@ class Trainer:
         elif judge:
             self._judge(judge, logs, stage.name, step)
 
-    def _judge(self, judge: Judge, logs: Logs, stage: str, step: int) -> None:
+    def _judge(self, judge: AnyJudge, logs: Logs, stage: str, step: int) -> None:
         """Judge by held-out clips, and say what goes wrong."""
         self._save_weights()
         # Compiled code is for the shapes of training; every clip to judge by has its own.
         with self._precision(), torch.compiler.set_stance("force_eager"):
             judgements = judge.judge(self.model)
             pictures = judge.pictures(self.model)
-        excess = judge.coded_excess(self.model, self.folder.weights)
+        excess = None
+        if stage != "sketch":  # its priors are not trained yet
+            excess = judge.coded_excess(self.model, self.folder.weights)
         for j in judgements:
             values = [j.psnr_db, j.bits_content, j.bits_dynamics, j.bpp, j.loss]
             tail = "" if excess is None else excess
@@ -356,6 +375,17 @@ class Trainer:
         self._seconds, self._window = state["seconds"], state["window"]
         if self.done[state["stage"]] < self._steps_of(state["stage"]):
             self._optimizer_state = state["optimizer"]
+
+
+def _make_model(config: TrainConfig) -> Any:
+    return VectorModel(config.vector) if config.is_vector else SpatialModel(config.model)
+
+
+def _start_ahead(model: Any, shots: Sequence[Shot], config: TrainConfig) -> None:
+    if config.is_vector:
+        start_vectors(model, shots)
+    else:
+        start_ahead(model, shots, config)
 
 
 def _vector(terms: Terms, stop: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""Video in and out, as planes of 8-bit YUV 4:2:0. The only package that imports PyAV (`av`).
+"""Video in and out, as planes of 8-bit YUV 4:2:0 or RGB. The only package that imports PyAV (`av`).
 
 What needs PyAV is loaded on first use: what a frame is, is known without it.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dsaecodec.video.frame import Frame420, VideoInfo
 
 if TYPE_CHECKING:
-    from dsaecodec.video.pixels import frame_to_rgb, rgb_to_420
+    from dsaecodec.video.pixels import frame_to_rgb, rgb_to_420, rgb_to_planes
     from dsaecodec.video.reader import VideoReader, open_video
     from dsaecodec.video.writer import VideoWriter
 
@@ -23,6 +23,7 @@ __all__ = [
     "frame_to_rgb",
     "open_video",
     "rgb_to_420",
+    "rgb_to_planes",
 ]
 
 _LAZY = {
@@ -31,6 +32,7 @@ _LAZY = {
     "frame_to_rgb": "pixels",
     "open_video": "reader",
     "rgb_to_420": "pixels",
+    "rgb_to_planes": "pixels",
 }
 
 

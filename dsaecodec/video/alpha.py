@@ -5,8 +5,8 @@ from __future__ import annotations
 import av
 import numpy as np
 
-from dsaecodec.video.frame import Frame420
-from dsaecodec.video.pixels import rows, to_yuv
+from dsaecodec.video.frame import RGB, Frame420
+from dsaecodec.video.pixels import matrix_of, rows, to_full_rgb, to_yuv
 
 
 def has_alpha(frame: av.VideoFrame) -> bool:
@@ -22,6 +22,8 @@ def blend_over_black(
     Returns:
         The planes, and whether anything was transparent.
     """
+    if matrix == RGB:
+        return _blend_rgb(to_full_rgb(frame, "gbrap", matrix_of(frame), (height, width)))
     mixed = to_yuv(frame, "yuva420p", matrix, full_range, (height, width))
     y, u, v, alpha = (rows(plane, plane.width) for plane in mixed.planes)
     if alpha.min() == 255:
@@ -39,4 +41,14 @@ def blend_over_black(
             (v, 128, sums / np.float32(4 * 255)),
         )
     )
+    return Frame420(y, u, v), True
+
+
+def _blend_rgb(mixed: av.VideoFrame) -> tuple[Frame420, bool]:
+    """The same of planes G, B, R, alpha."""
+    y, u, v, alpha = (rows(plane, plane.width) for plane in mixed.planes)
+    if alpha.min() == 255:
+        return Frame420(y, u, v), False
+    weight = alpha / np.float32(255)
+    y, u, v = (np.round(plane * weight).astype(np.uint8) for plane in (y, u, v))
     return Frame420(y, u, v), True

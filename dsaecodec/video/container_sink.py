@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from bitstream.sound import SoundPacket
-from dsaecodec.video.frame import BT470BG, BT709, BT2020, SMPTE170M, Frame420, VideoInfo
+from dsaecodec.video.frame import BT470BG, BT709, BT2020, RGB, SMPTE170M, Frame420, VideoInfo
 from dsaecodec.video.frame_times import FrameClock, TimedFrame
 from dsaecodec.video.matroska_shape import set_display_size
 from dsaecodec.video.pixels import pack
@@ -24,6 +24,7 @@ _COLOUR = {
     BT470BG: (5, 6),
     SMPTE170M: (6, 6),
     BT2020: (9, _UNSPECIFIED),
+    RGB: (1, 13),  # sRGB
 }
 # A stream that is late, sound that has ended, may hold back so much of the other: microseconds.
 _MUXER_OPTIONS = {"max_interleave_delta": "1000000"}
@@ -85,7 +86,7 @@ class ContainerSink:
         notes: list[str],
     ) -> None:
         self._path, self._info, self._coding, self._sound = path, info, coding, sound
-        self._format, self._notes = "yuv420p", notes
+        self._format, self._notes = "bgr0" if info.matrix == RGB else "yuv420p", notes
         if not coding.any_size and (info.width % 2 or info.height % 2):
             self._format = "yuv444p"
             notes.append(

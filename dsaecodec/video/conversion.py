@@ -7,7 +7,7 @@ import av
 from dsaecodec.video import hdr
 from dsaecodec.video.alpha import blend_over_black, has_alpha
 from dsaecodec.video.decoding import Picture
-from dsaecodec.video.frame import BT709, BT2020, Frame420
+from dsaecodec.video.frame import BT709, BT2020, RGB, Frame420
 from dsaecodec.video.pixels import (
     is_full_range,
     is_grey,
@@ -32,6 +32,7 @@ class Converter:
 
     Args:
         first: the picture that size and colour are taken from.
+        rgb: whether frames shall be RGB, whatever the pictures are.
 
     Attributes:
         height, width: as shown, turned upright.
@@ -39,12 +40,14 @@ class Converter:
         num_resized: pictures of another size so far.
     """
 
-    def __init__(self, first: Picture) -> None:
+    def __init__(self, first: Picture, *, rgb: bool = False) -> None:
         frame = first.frame
         self.height, self.width = first.orientation.size(frame.height, frame.width)
         mapped = frame.color_trc in hdr.NAMES
         self.matrix = BT709 if mapped else matrix_of(frame)
         self.full_range = False if mapped else is_full_range(frame)
+        if rgb:
+            self.matrix, self.full_range = RGB, True
         self.num_resized = 0
         self._notes: dict[str, None] = {}
         self._noted: tuple[object, ...] = ()
@@ -97,7 +100,7 @@ class Converter:
         found = (frame.format.name, frame.color_trc, frame.colorspace)
         if found != self._noted:
             self._noted = found
-            self._notes |= dict.fromkeys(_describe(frame))
+            self._notes |= dict.fromkeys(_describe(frame, self.matrix == RGB))
 
 
 def counted(count: int, noun: str) -> str:
@@ -105,8 +108,8 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
-def _describe(frame: av.VideoFrame) -> list[str]:
-    """What is lost in 8-bit 4:2:0, and in SDR."""
+def _describe(frame: av.VideoFrame, to_rgb: bool) -> list[str]:
+    """What is lost in 8 bits, in 4:2:0, and in SDR."""
     notes = []
     form = frame.format
     bits = max((component.bits for component in form.components), default=8)
@@ -114,11 +117,13 @@ def _describe(frame: av.VideoFrame) -> list[str]:
         notes.append(f"{bits}-bit video is converted to 8 bits")
     if frame.color_trc in hdr.NAMES:
         notes.append(f"HDR ({hdr.NAMES[frame.color_trc]}) is tone-mapped to SDR")
+    if is_rgb(frame) and to_rgb:
+        return notes
     if is_rgb(frame):
         notes.append("RGB is converted to YUV 4:2:0")
     elif not is_grey(frame):
         sampling = _SUBSAMPLING.get((form.chroma_width(16), form.chroma_height(16)))
-        if sampling:
+        if sampling and not to_rgb:
             verb = "brought" if sampling == "4:1:0" else "reduced"
             notes.append(f"{sampling} chroma is {verb} to 4:2:0")
         unknown = _UNKNOWN_MATRICES.get(frame.colorspace)

@@ -16,6 +16,7 @@ from dsaecodec.video.frame import (
     BT470BG,
     BT709,
     BT2020,
+    RGB,
     SMPTE170M,
     UNSPECIFIED,
     Frame420,
@@ -75,27 +76,32 @@ def to_420(
     height: int | None = None,
     width: int | None = None,
 ) -> Frame420:
-    """Convert a decoded frame of any pixel format; 8-bit 4:2:0 as wanted is copied as it is.
+    """Convert a decoded frame of any pixel format; what is as wanted is copied as it is.
 
     Args:
         frame: its own matrix and range are taken from its tags.
-        matrix, full_range: what the result shall have.
+        matrix, full_range: what the result shall have; with matrix 0 it is RGB.
         height, width: what the result shall have, None for the frame's own.
     """
     size = (height or frame.height, width or frame.width)
+    if matrix == RGB:
+        return _planes(to_full_rgb(frame, "gbrp", matrix_of(frame), size))
     return _planes(to_yuv(frame, "yuv420p", matrix, full_range, size))
 
 
-def to_full_rgb(frame: av.VideoFrame, to: str, matrix: int) -> av.VideoFrame:
-    """Convert a frame to an RGB format of full range, at its own size.
+def to_full_rgb(
+    frame: av.VideoFrame, to: str, matrix: int, size: tuple[int, int] | None = None
+) -> av.VideoFrame:
+    """Convert a frame to an RGB format of full range.
 
     Args:
         frame: of any format; its range is taken from its tags.
         to: the format's name.
         matrix: of the frame, where it is YUV.
+        size: height and width that the result shall have, None for the frame's own.
     """
     full = is_rgb(frame) or is_full_range(frame)
-    return _reformat(frame, to, matrix, _range(full), ColorRange.JPEG)
+    return _reformat(frame, to, matrix, _range(full), ColorRange.JPEG, size)
 
 
 def to_yuv(
@@ -138,16 +144,36 @@ def rgb_to_420(rgb: NDArray[np.uint8], matrix: int = BT709, full_range: bool = F
     Raises:
         ValueError: shape or type differs.
     """
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
-        raise ValueError(f"rgb: {rgb.dtype} {list(rgb.shape)}, expected uint8 [H, W, 3]")
+    _check_rgb(rgb)
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
     return _planes(_reformat(frame, "yuv420p", matrix, ColorRange.JPEG, _range(full_range)))
+
+
+def rgb_to_planes(rgb: NDArray[np.uint8]) -> Frame420:
+    """The planes of RGB pictures, uint8 [H, W, 3], as they are.
+
+    Raises:
+        ValueError: shape or type differs.
+    """
+    _check_rgb(rgb)
+    g, b, r = (np.ascontiguousarray(rgb[..., channel]) for channel in (1, 2, 0))
+    return Frame420(g, b, r)
+
+
+def rgb_to_444(frame: Frame420) -> Frame420:
+    """RGB planes as YUV of BT.709 and limited range, all planes of full size."""
+    source = pack(frame, "gbrp")
+    return _planes(_reformat(source, "yuv444p", BT709, ColorRange.JPEG, ColorRange.MPEG))
 
 
 def frame_to_rgb(
     frame: Frame420, matrix: int = BT709, full_range: bool = False
 ) -> NDArray[np.uint8]:
-    """Convert YUV 4:2:0 to RGB, uint8 [H, W, 3]; see `rgb_to_420` for the arguments."""
+    """Convert planes to RGB, uint8 [H, W, 3]; see `rgb_to_420` for the arguments."""
+    if matrix == RGB:
+        height, width = frame.y.shape
+        check_frame(frame, height, width, RGB)
+        return np.stack([frame.v, frame.y, frame.u], axis=-1)
     source = pack(frame, "yuv420p")
     result = _reformat(source, "rgb24", matrix, _range(full_range), ColorRange.JPEG)
     height, width = frame.y.shape
@@ -159,10 +185,14 @@ def pack(frame: Frame420, pixel_format: str) -> av.VideoFrame:
 
     Args:
         frame: the planes.
-        pixel_format: "yuv420p", or "yuv444p" to repeat each chroma sample over its 2×2 pixels.
+        pixel_format: "yuv420p", or "yuv444p" to repeat each chroma sample over its 2×2 pixels;
+            of RGB planes "gbrp", or "bgr0" for the same samples packed.
     """
     height, width = frame.y.shape
-    check_frame(frame, height, width)
+    if pixel_format == "bgr0":
+        packed = pack(frame, "gbrp")
+        return _reformat(packed, "bgr0", BT709, ColorRange.JPEG, ColorRange.JPEG)
+    check_frame(frame, height, width, RGB if pixel_format == "gbrp" else BT709)
     packed = av.VideoFrame(width, height, pixel_format)
     for source, plane in zip(frame.planes, packed.planes, strict=True):
         if source.shape != (plane.height, plane.width):
@@ -190,6 +220,11 @@ def unpack(frame: av.VideoFrame, payload: bytes | None) -> int:
             _view(plane)[:, :row_bytes] = samples.reshape(plane.height, row_bytes)
         offset = end
     return offset
+
+
+def _check_rgb(rgb: NDArray[np.uint8]) -> None:
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
+        raise ValueError(f"rgb: {rgb.dtype} {list(rgb.shape)}, expected uint8 [H, W, 3]")
 
 
 def _reformat(

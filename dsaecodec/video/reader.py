@@ -30,12 +30,18 @@ class VideoReader:
     """
 
     def __init__(
-        self, source: Source, first: Picture, pictures: Iterator[Picture], fps: Fraction | None
+        self,
+        source: Source,
+        first: Picture,
+        pictures: Iterator[Picture],
+        fps: Fraction | None,
+        *,
+        rgb: bool = False,
     ) -> None:
         self._source = source
         self._interlace = Deinterlacer(source.parity)
         self._interlace.found |= first.frame.interlaced_frame
-        self._converter = Converter(first)
+        self._converter = Converter(first, rgb=rgb)
         self._resources = ExitStack()
         self._check_size()
         self.start = source.start if first.time is None else first.time
@@ -140,7 +146,7 @@ class VideoReader:
 
 
 def open_video(
-    source: str | os.PathLike[str] | BinaryIO, *, fps: Fraction | None = None
+    source: str | os.PathLike[str] | BinaryIO, *, fps: Fraction | None = None, rgb: bool = False
 ) -> VideoReader:
     """Open a video file, a folder or pattern of images, a binary stream, or y4m on stdin ("-").
 
@@ -156,6 +162,7 @@ def open_video(
             file object. What cannot seek must be y4m.
         fps: rate of images and raw streams, which have none (25 otherwise). The timestamps of
             any other file are replaced by this even rate.
+        rgb: pictures come as RGB, see `Frame420`, whatever they are in the file.
 
     Raises:
         InputVideoError: it is missing, not a video, has no video stream or no frame. While
@@ -169,4 +176,4 @@ def open_video(
             problem = opened.problem()
             found = problem or "has no frame that can be decoded"
             raise InputVideoError(f"{opened.name}: {found}", hint=None if problem else opened.hint)
-        return VideoReader(opened, first, pictures, fps).keep(resources.pop_all())
+        return VideoReader(opened, first, pictures, fps, rgb=rgb).keep(resources.pop_all())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -16,8 +17,9 @@ from dsaecodec.errors import OutputError, UsageError
 from dsaecodec.output import binary_stdout, is_special, open_output, staged
 from dsaecodec.output_folder import DEFAULT_NAME, NumberedFolder
 from dsaecodec.video.container_sink import CODINGS, ContainerSink
-from dsaecodec.video.frame import Frame420, VideoInfo, check_frame
+from dsaecodec.video.frame import BT709, RGB, Frame420, VideoInfo, check_frame
 from dsaecodec.video.frame_times import is_even
+from dsaecodec.video.pixels import frame_to_rgb, rgb_to_420, rgb_to_444
 from dsaecodec.video.png_folder import PngFolder
 from dsaecodec.video.sound_mux import SoundMuxer
 from dsaecodec.video.y4m_writer import Y4mWriter
@@ -43,7 +45,8 @@ class VideoWriter:
     | folder/%05d.png, or "folder/" for the same | RGB pictures, numbered from 0 | none |
 
     Matrix, primaries, transfer and range are tagged where the format can; so is the shape of the
-    pixels. Frames with ticks are shown at these times, those without evenly.
+    pixels. Frames with ticks are shown at these times, those without evenly. RGB is exact in .mkv
+    and PNG; .y4m has it as YUV 4:4:4, the others as 4:2:0, of BT.709 and limited range.
 
     The file, or the folder, appears on leaving the context without an error; until then, and
     after an error or Ctrl-C, nothing is there.
@@ -71,6 +74,7 @@ class VideoWriter:
         self._info, self._name = info, os.fspath(destination)
         self._count, self._even = 0, True
         self._container: ContainerSink | None = None
+        self._convert: Callable[[Frame420], Frame420] = _as_it_is
         with ExitStack() as resources:
             self._resources = resources
             self._sink = self._open(overwrite, sound)
@@ -83,7 +87,7 @@ class VideoWriter:
             ValueError: its planes are not of the video's size, or its ticks do not increase.
             OutputError: the disk is full or the like. On standard output an OSError.
         """
-        check_frame(frame, self._info.height, self._info.width)
+        check_frame(frame, self._info.height, self._info.width, self._info.matrix)
         if (
             self._even
             and self._container is None
@@ -95,7 +99,7 @@ class VideoWriter:
                 f"as if even; {', '.join(CODINGS)} can"
             )
         with self._failing():
-            self._sink.write(frame)
+            self._sink.write(self._convert(frame))
         self._count += 1
 
     def write_sound(self, packets: Iterable[SoundPacket]) -> None:
@@ -135,10 +139,11 @@ class VideoWriter:
         if folder is not None:
             return PngFolder(enter(folder.staged(overwrite=overwrite)), folder.name, self._info)
         if suffix == ".y4m":
-            if self._name == "-":
-                return Y4mWriter(binary_stdout(), self._info)
-            stream = enter(open_output(self._name, overwrite=overwrite))
-            return Y4mWriter(stream, self._info)
+            seen, sampling = self._as_yuv("4:4:4", rgb_to_444)
+            stream = binary_stdout()
+            if self._name != "-":
+                stream = enter(open_output(self._name, overwrite=overwrite))
+            return Y4mWriter(stream, seen, "444" if sampling else "420mpeg2")
         if suffix not in CODINGS:
             raise UsageError(
                 f"{self._name}: unknown video suffix, expected one of {', '.join(SUFFIXES)}",
@@ -151,9 +156,23 @@ class VideoWriter:
             )
         path = enter(staged(self._name, overwrite=overwrite))
         muxer = SoundMuxer.of(sound, suffix, self.notes) if sound else None
-        self._container = ContainerSink(path, self._info, CODINGS[suffix], muxer, self.notes)
+        info = self._info if suffix == ".mkv" else self._as_yuv("4:2:0", _rgb_to_420)[0]
+        self._container = ContainerSink(path, info, CODINGS[suffix], muxer, self.notes)
         self._resources.callback(self._container.abandon)
         return self._container
+
+    def _as_yuv(
+        self, sampling: str, convert: Callable[[Frame420], Frame420]
+    ) -> tuple[VideoInfo, bool]:
+        """What a file that holds no RGB is told of the video, and whether the video is RGB."""
+        if self._info.matrix != RGB:
+            return self._info, False
+        self._convert = convert
+        where = "standard output" if self._name == "-" else self._name
+        self.notes.append(
+            f"{where}: RGB is written as YUV {sampling}; .mkv and folders of .png hold it exactly"
+        )
+        return replace(self._info, matrix=BT709, full_range=False), True
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -171,3 +190,12 @@ class VideoWriter:
                 raise
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"{self._name}: cannot be written: {reason}") from error
+
+
+def _as_it_is(frame: Frame420) -> Frame420:
+    return frame
+
+
+def _rgb_to_420(frame: Frame420) -> Frame420:
+    """RGB planes as YUV 4:2:0 of BT.709 and limited range."""
+    return rgb_to_420(frame_to_rgb(frame, RGB))._replace(ticks=frame.ticks)

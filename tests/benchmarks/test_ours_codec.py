@@ -15,13 +15,13 @@ from benchmarks.rd.clip import Clip, rgb_clip
 from benchmarks.rd.codec import CannotCode, Codec, Coded
 from benchmarks.rd.codecs.ours import Ours, our_codecs
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video
-from dsaecodec.codec.gop_coder import code_dynamics, fixed
-from dsaecodec.codec.pictures import grid_size
 from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ModelError
 from dsaecodec.metrics import mean_rgb_psnr_db
 from dsaecodec.model_io import load_model
 from dsaecodec.model_store import find_model
+from dsaecodec.spatial.gop_coder import code_dynamics, fixed
+from dsaecodec.spatial.pictures import grid_size
 from dsaecodec.video import Frame420, VideoInfo, rgb_to_420
 
 DRAWN = list(moving_layers(9, 38, 51, 1))

@@ -230,8 +230,8 @@ def test_lost_repeated_or_exchanged_records_are_refused(data: bytes) -> None:
 def test_errors_say_what_is_wrong() -> None:
     with pytest.raises(NotDszError, match="found b'RIF'"):
         split(b"RIFF" + COMPACT)
-    with pytest.raises(UnsupportedVersionError, match="found version 3, expected 1 or 2"):
-        split(STANDARD[:3] + b"\x03" + STANDARD[4:])
+    with pytest.raises(UnsupportedVersionError, match="found version 4, expected 1 to 3"):
+        split(STANDARD[:3] + b"\x04" + STANDARD[4:])
     damaged = bytearray(STANDARD)
     damaged[STANDARD.index(b"\xca\xfe")] ^= 1
     with pytest.raises(

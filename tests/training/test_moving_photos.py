@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dsaecodec.synthesis import Yuv
+from dsaecodec.spatial.synthesis import Yuv
 from dsaecodec.training.chance import generator_of
 from dsaecodec.training.moving_photos import FASTEST, Path, Scene, draw_scene
 

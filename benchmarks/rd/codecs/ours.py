@@ -14,14 +14,15 @@ from bitstream import Colour, Gop, Header, StreamWriter, SymbolCounter, SymbolDe
 from bitstream.limits import VERSION
 from dsaecodec import __version__
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video
-from dsaecodec.codec.gop_coder import code_dynamics, fixed
-from dsaecodec.codec.gop_encoder import GopEncoder
 from dsaecodec.codec.gop_plan import plan_gops
-from dsaecodec.codec.pictures import grid_size, limited_threads
 from dsaecodec.codec.preset import PRESETS
+from dsaecodec.codec.threads import limited_threads
 from dsaecodec.errors import InputVideoError
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.model_store import find_model
+from dsaecodec.spatial.gop_coder import code_dynamics, fixed
+from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
+from dsaecodec.spatial.pictures import grid_size
 from dsaecodec.video import Frame420, rgb_to_420
 
 _QUALITIES = (15.0, 30.0, 45.0, 60.0, 75.0)
@@ -114,7 +115,7 @@ class OursFromFirstFrame(Ours):
         colour = Colour(info.matrix, info.full_range)
         header = Header(loaded.identity, info.width, info.height, info.fps, colour)
         writer, preset = StreamWriter(sink, header), PRESETS[self.preset]
-        coder = GopEncoder(
+        coder = SpatialGopEncoder(
             loaded, info.height, info.width, _whole(quality), preset=preset, first_frame_only=True
         )
         for plan in plan_gops(_frames_420(clip), preset.gop):

@@ -26,7 +26,7 @@ from benchmarks.rd.measure import as_rgb
 from bitstream.errors import BitstreamError
 from bitstream.source import ByteSource
 from bitstream.varint import pack_varint
-from dsaecodec.codec.pictures import limited_threads
+from dsaecodec.codec.threads import limited_threads
 from dsaecodec.errors import UsageError
 from dsaecodec.video import rgb_to_420
 

@@ -25,15 +25,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsaecodec.code_length import Parameters, content_parameters, iter_dynamics_parameters
-from dsaecodec.codec.gop_coder import Unheard
-from dsaecodec.codec.pictures import floats
+from dsaecodec.codec.symbols import Unheard
 from dsaecodec.likelihood import MEAN_UNITS
-from dsaecodec.model import CONTENT_REACH, SIDE_CHANNELS, lagrangian
-from dsaecodec.synthesis import Planes, Yuv, expand_planes
+from dsaecodec.spatial.code_length import Parameters, content_parameters, iter_dynamics_parameters
+from dsaecodec.spatial.model import CONTENT_REACH, SIDE_CHANNELS, lagrangian
+from dsaecodec.spatial.pictures import floats
+from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
 if TYPE_CHECKING:
-    from dsaecodec.codec.gop_encoder import GopEncoder, Inference
+    from dsaecodec.spatial.gop_encoder import Inference, SpatialGopEncoder
 
 CURVATURE = 0.7  # of J in f against that of error in all frames: they blend two contents
 DAMPING = 0.7  # share of a step that is taken at first
@@ -52,7 +52,7 @@ class Refiner:
         cost_before, cost_after: J of the GOP in bits.
     """
 
-    def __init__(self, encoder: GopEncoder, found: Inference) -> None:
+    def __init__(self, encoder: SpatialGopEncoder, found: Inference) -> None:
         self.encoder, self.found = encoder, found
         self.cost_before = self.cost_after = 0.0
 
@@ -103,7 +103,7 @@ class _Trial:
     """
 
     def __init__(
-        self, encoder: GopEncoder, found: Inference, f_hyper: Tensor, f: Tensor, z: Tensor
+        self, encoder: SpatialGopEncoder, found: Inference, f_hyper: Tensor, f: Tensor, z: Tensor
     ) -> None:
         model, quality = encoder.model, encoder.quality
         self.encoder, self.found = encoder, found

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsaecodec.motion import sample
+from dsaecodec.spatial.motion import sample
 
 HALF_PEL = (-1 / 64, 4 / 64, -11 / 64, 40 / 64, 40 / 64, -11 / 64, 4 / 64, -1 / 64)
 FEATURES = 8

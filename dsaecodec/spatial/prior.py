@@ -28,14 +28,12 @@ from dsaecodec.exact import (
     round_ste,
     shift_round,
 )
-from dsaecodec.likelihood import LEVELS_PER_OCTAVE, MEAN_UNITS, SCALE_LEVELS
+from dsaecodec.likelihood import MEAN_UNITS, SCALE_LEVELS, index_offset
 
 Exchange = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(mean [N, C, P], index [N, C, P], positions [P]) → symbols [N, C, P]."""
 
 BASE_LIMIT = 2**20  # predictions are clamped here, so that hostile symbols cannot overflow
-QUALITY_PER_OCTAVE = 16  # quantization steps halve every 16 quality units
-REFERENCE_QUALITY = 50
 
 
 @lru_cache(maxsize=64)
@@ -44,11 +42,6 @@ def lattice(height: int, width: int) -> tuple[Tensor, ...]:
     grid = torch.arange(height * width).view(height, width)
     steps = (grid[0::2, 0::2], grid[1::2, 1::2], grid[0::2, 1::2], grid[1::2, 0::2])
     return tuple(step.flatten() for step in steps if step.numel())
-
-
-def index_offset(quality: int) -> int:
-    """Scale-index shift of a quality: finer steps make the same coefficient span more symbols."""
-    return (LEVELS_PER_OCTAVE * (quality - REFERENCE_QUALITY)) // QUALITY_PER_OCTAVE
 
 
 def _constant(like: Tensor, values: tuple[int, ...], positions: int) -> Tensor:

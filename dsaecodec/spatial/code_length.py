@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dsaecodec import likelihood
-from dsaecodec.prior import ContentPrior, DynamicsPrior, DynamicsState
+from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior, DynamicsState
 
 
 @dataclass(frozen=True)

@@ -13,21 +13,19 @@ from torch import Tensor
 
 from bitstream import Gop, Segment, SymbolEncoder
 from bitstream.limits import MAX_CODER_BYTES
-from dsaecodec.codec.gop_coder import (
-    Coder,
+from dsaecodec.codec.gop_plan import GopPlan
+from dsaecodec.codec.preset import PRESETS, Preset
+from dsaecodec.codec.symbols import Coder, Unheard
+from dsaecodec.errors import InputVideoError
+from dsaecodec.model_io import LoadedModel
+from dsaecodec.spatial.gop_coder import (
     LazyTargets,
     Target,
-    Unheard,
     code_content,
     code_dynamics,
     fixed,
 )
-from dsaecodec.codec.gop_plan import GopPlan
-from dsaecodec.codec.pictures import chunk_frames, floats, grid_size, to_tensors
-from dsaecodec.codec.preset import PRESETS, Preset
-from dsaecodec.codec.refine import Refiner
-from dsaecodec.errors import InputVideoError
-from dsaecodec.model import (
+from dsaecodec.spatial.model import (
     CONTENT_REACH,
     SIDE_CHANNELS,
     SpatialModel,
@@ -35,8 +33,9 @@ from dsaecodec.model import (
     motion_stiffness,
     smoothness,
 )
-from dsaecodec.model_io import LoadedModel
-from dsaecodec.synthesis import Planes, Yuv, expand_planes
+from dsaecodec.spatial.pictures import chunk_frames, floats, grid_size, to_tensors
+from dsaecodec.spatial.refine import Refiner
+from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
 MIN_GOP = 8  # GOPs are not halved below this
 SPLIT_RATIO = 1.6
@@ -72,8 +71,8 @@ class CodedGop:
     dynamics: bytes
 
 
-class GopEncoder:
-    """Infers and codes the latents of one GOP after another.
+class SpatialGopEncoder:
+    """Infers and codes the latents of one GOP after another, see `codec.family.GopEncoder`.
 
     Args:
         loaded: the model.
@@ -109,7 +108,7 @@ class GopEncoder:
     @property
     def model(self) -> SpatialModel:
         """The model in use."""
-        return self.loaded.model
+        return self.loaded.spatial
 
     def encode(self, plan: GopPlan) -> list[Gop]:
         """Code the frames of a plan as one GOP or, where they move too much for that, as more.

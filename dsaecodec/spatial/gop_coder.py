@@ -1,49 +1,17 @@
-"""Symbols of one GOP through a coder: encoding and decoding share every line.
-
-A coder has `code(table_index, symbols) → symbols`; an encoder takes symbols, a decoder is given
-None. Encoders pass targets, latents in units of their steps; symbols are chosen when the prior's
-distribution at their place is known, so that rounding can weigh what a symbol costs.
-"""
+"""Symbols of one GOP through a coder: encoding and decoding share every line."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from dsaecodec.likelihood import MEAN_UNITS, scale_of, split_mean, table_index
-from dsaecodec.model import SpatialModel
-from dsaecodec.prior import Exchange
-
-SYMBOL_LIMIT = 2**20  # encoders keep symbols inside ±SYMBOL_LIMIT
-LOG2_E = math.log2(math.e)
-
-
-class Coder(Protocol):
-    """What writes, reads or counts symbols."""
-
-    def code(
-        self, table_index: NDArray[np.uint16], symbols: NDArray[np.int32] | None
-    ) -> NDArray[np.int32]:
-        """Pass symbols through; `None` asks a decoder for them."""
-        ...
-
-
-class Unheard:
-    """A coder that codes nothing, for trying symbols out."""
-
-    def code(
-        self, table_index: NDArray[np.uint16], symbols: NDArray[np.int32] | None
-    ) -> NDArray[np.int32]:
-        """Return the symbols."""
-        assert symbols is not None
-        return symbols
+from dsaecodec.codec.symbols import Coder, Wish, pass_symbols
+from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.prior import Exchange
 
 
 class Target(NamedTuple):
@@ -67,17 +35,17 @@ class Target(NamedTuple):
         """The target of one frame."""
         return self.part(slice(t, t + 1))
 
-    def at(self, rows: Tensor) -> Target:
+    def at(self, rows: Tensor) -> Wish:
         """Values and stiffness [N, C, P] of some positions, float64."""
         parts = (x.expand_as(self.values).flatten(2)[:, :, rows].double() for x in self)
-        return Target(*parts)
+        return Wish(*parts)
 
 
 class FrameTargets(Protocol):
     """Targets of consecutive frames, asked for in order."""
 
-    def frame(self, t: int) -> Target:
-        """The target of one frame, [1, C, h, w]."""
+    def frame(self, t: int) -> Target | None:
+        """The target of one frame, [1, C, h, w]; None asks the coder for its symbols."""
         ...
 
 
@@ -107,31 +75,11 @@ def fixed(symbols: Tensor) -> Target:
     return Target(symbols, torch.full((1, 1, 1, 1), math.inf))
 
 
-def choose_symbols(target: Target, mean: Tensor, index: Tensor) -> Tensor:
-    """Rate-distortion optimised rounding: pull values to the mean by what a bit is worth there.
-
-    A Laplace prior of scale b charges log2(e)/b bits for each unit of distance from its mean μ, so
-    stiffness · (s - value)² + |s - μ| · log2(e)/b is least at the value moved by
-    log2(e) / (2 · b · stiffness) towards μ.
-    """
-    distance = target.values - mean / MEAN_UNITS
-    shift = LOG2_E / (2 * scale_of(index) * target.stiffness)
-    pulled = target.values - torch.sign(distance) * torch.minimum(distance.abs(), shift)
-    return torch.floor(pulled + 0.5).clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
-
-
 def exchange_with(coder: Coder, target: Target | None) -> Exchange:
     """An exchange for the priors; without a target the coder is a decoder."""
 
     def exchange(mean: Tensor, index: Tensor, rows: Tensor) -> Tensor:
-        integer, fraction = split_mean(mean)
-        table = table_index(fraction, index).flatten().numpy().astype(np.uint16)
-        offset = None
-        if target is not None:
-            symbols = choose_symbols(target.at(rows), mean, index)
-            offset = (symbols - integer).flatten().numpy().astype(np.int32)
-        coded = torch.from_numpy(coder.code(table, offset).astype(np.float64))
-        return integer + coded.view_as(integer)
+        return pass_symbols(coder, None if target is None else target.at(rows), mean, index)
 
     return exchange
 
@@ -196,19 +144,3 @@ def code_dynamics(
         z, state = prior.step(state if remember else start, quality, refs_previous, exchange)
         frames.append(z.to(torch.int32))
     return torch.cat(frames)
-
-
-class SymbolDigest:
-    """SHA-256 over all symbols, as little-endian int32 in coding order of the latents."""
-
-    def __init__(self) -> None:
-        self._sha = hashlib.sha256()
-
-    def update(self, *symbols: Tensor) -> None:
-        """Add integer tensors."""
-        for tensor in symbols:
-            self._sha.update(tensor.numpy().astype("<i4").tobytes())
-
-    def hexdigest(self) -> str:
-        """The digest so far."""
-        return self._sha.hexdigest()

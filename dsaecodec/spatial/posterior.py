@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsaecodec.synthesis import (
+from dsaecodec.spatial.synthesis import (
     NUM_COEFFICIENTS,
     Transform,
     Yuv,

@@ -15,15 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsaecodec.exact import IntConv
-from dsaecodec.motion import estimate_chain, gradients, sample
-from dsaecodec.posterior import ContentPosterior, DynamicsPosterior
-from dsaecodec.prior import (
-    QUALITY_PER_OCTAVE,
-    REFERENCE_QUALITY,
-    ContentPrior,
-    DynamicsPrior,
-)
-from dsaecodec.synthesis import (
+from dsaecodec.likelihood import QUALITY_PER_OCTAVE, REFERENCE_QUALITY
+from dsaecodec.spatial.motion import estimate_chain, gradients, sample
+from dsaecodec.spatial.posterior import ContentPosterior, DynamicsPosterior
+from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior
+from dsaecodec.spatial.synthesis import (
     DC_CHANNELS,
     NUM_COEFFICIENTS,
     ContentSynthesis,

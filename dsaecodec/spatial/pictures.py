@@ -1,44 +1,20 @@
-"""Frames ⇄ tensors, the latent grid, and how torch is set up while a codec computes."""
+"""Frames ⇄ tensors, and the latent grid."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsaecodec.errors import ConfigError
-from dsaecodec.model import SpatialModel
-from dsaecodec.synthesis import Planes, Yuv, expand_planes
+from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 from dsaecodec.video.frame import Frame420
 
 CHUNK_PIXELS = 2**20  # frames are synthesized in batches of about this many pixels
 BLOCK = 16
-
-
-@contextmanager
-def limited_threads(threads: int | None) -> Iterator[None]:
-    """Use `threads` CPU threads inside, without gradients, and restore torch's setting after.
-
-    Raises:
-        ConfigError: fewer than one thread.
-    """
-    before = torch.get_num_threads()
-    if threads is not None:
-        if threads < 1:
-            raise ConfigError(f"{threads} threads: expected 1 or more")
-        torch.set_num_threads(threads)
-    try:
-        # full float32 on GPUs too: pixels must agree between machines
-        cudnn = torch.backends.cudnn
-        with torch.no_grad(), cudnn.flags(enabled=cudnn.enabled, allow_tf32=False):
-            yield
-    finally:
-        if threads is not None:
-            torch.set_num_threads(before)
 
 
 def grid_size(height: int, width: int) -> tuple[int, int]:

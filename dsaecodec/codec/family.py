@@ -1,0 +1,96 @@
+"""What a family of models does for the codec: frames of one GOP to records, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from bitstream import Gop, Header, Segment
+from bitstream.limits import MAX_GOP_FRAMES
+from dsaecodec.codec.gop_plan import GopPlan, plan_gops, plan_lone_gops
+from dsaecodec.codec.preset import Preset
+from dsaecodec.codec.symbols import SymbolDigest
+from dsaecodec.model_io import LoadedModel
+from dsaecodec.video.frame import Frame420, VideoInfo
+
+
+class GopEncoder(Protocol):
+    """Infers and codes the latents of one GOP after another.
+
+    Attributes:
+        cost_before, cost_after: D / λ + R in bits of all GOPs before and after refinement; 0
+            without it.
+    """
+
+    cost_before: float
+    cost_after: float
+
+    def encode(self, plan: GopPlan) -> list[Gop]:
+        """Code the frames of a plan as one GOP or more."""
+        ...
+
+
+class GopDecoder(Protocol):
+    """Frames of one GOP after another.
+
+    Attributes:
+        digest: of all symbols so far.
+    """
+
+    digest: SymbolDigest
+
+    def read_content(self, gop: Gop) -> None:
+        """Decode a GOP's content; that of the call before is kept for frames that refer to it."""
+        ...
+
+    def frames(self, segment: Segment, wanted: range) -> Iterator[tuple[int, Frame420]]:
+        """Decode a segment of that GOP; the frames that are wanted, with their numbers in it."""
+        ...
+
+
+def open_gop_encoder(
+    loaded: LoadedModel, info: VideoInfo, quality: int, preset: Preset
+) -> GopEncoder:
+    """The encoder of a model's family.
+
+    Raises:
+        InputVideoError: the model is for pictures of another size.
+    """
+    if loaded.is_vector:
+        from dsaecodec.vector.gop_encoder import VectorGopEncoder
+
+        return VectorGopEncoder(loaded, info, quality)
+    from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
+
+    return SpatialGopEncoder(loaded, info.height, info.width, quality, preset=preset)
+
+
+def open_gop_decoder(loaded: LoadedModel, header: Header, threads: int | None) -> GopDecoder:
+    """The decoder of a model's family.
+
+    Raises:
+        MalformedError: the stream is not one of that family's.
+    """
+    if loaded.is_vector:
+        from dsaecodec.vector.gop_decoder import VectorGopDecoder
+
+        return VectorGopDecoder(loaded, header, threads)
+    from dsaecodec.spatial.gop_decoder import SpatialGopDecoder
+
+    return SpatialGopDecoder(loaded, header, threads)
+
+
+def plan(
+    loaded: LoadedModel, frames: Iterable[Frame420], gop: int | None, preset: Preset
+) -> Iterator[GopPlan]:
+    """Cut frames into GOPs as the model's family likes them.
+
+    Args:
+        loaded: the model.
+        frames: of the video.
+        gop: most frames that share one content; None for the family's own choice.
+        preset: how hard to try.
+    """
+    if loaded.is_vector:
+        return plan_lone_gops(frames, gop or MAX_GOP_FRAMES)
+    return plan_gops(frames, gop or preset.gop)

@@ -1,0 +1,53 @@
+"""`dsaecodec sample`: a stream drawn from a model's priors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dsaecodec.commands.made import write_made
+from dsaecodec.commands.quick_import import quick_import
+from dsaecodec.commands.targets import check_target
+
+
+@dataclass(frozen=True)
+class Request:
+    """Arguments of `dsaecodec sample`, as its --help explains them."""
+
+    content: str | None
+    dynamics: str | None
+    frames: int | None
+    seed: int
+    quality: int
+    model: str | None
+    output: str
+    overwrite: bool
+    quiet: bool
+    as_json: bool
+
+
+def run(request: Request) -> int:
+    """Draw, and say what the file holds.
+
+    Raises:
+        CodecError: see `dsaecodec.errors`.
+    """
+    check_target("", request.output, overwrite=request.overwrite, as_json=request.as_json)
+    with quick_import():
+        from dsaecodec.clip import open_clip
+        from dsaecodec.generation import sample
+
+    data = sample(
+        content=None if request.content is None else open_clip(request.content),
+        dynamics=None if request.dynamics is None else open_clip(request.dynamics),
+        num_frames=request.frames,
+        seed=request.seed,
+        model=request.model,
+        quality=request.quality,
+    )
+    return write_made(
+        data,
+        request.output,
+        overwrite=request.overwrite,
+        quiet=request.quiet,
+        as_json=request.as_json,
+    )

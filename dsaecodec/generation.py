@@ -1,0 +1,291 @@
+"""New streams from old ones: contents exchanged, latents drawn from the priors, gaps filled.
+
+What the prior says of a symbol is a table of integer frequencies, and so is what is drawn from it:
+one seed makes one file, on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+import bitstream
+from bitstream import Colour, FrequencyTables, Gop, Header, Segment, SymbolEncoder
+from bitstream.limits import MAX_GOP_FRAMES, TICKS_PER_SECOND
+from dsaecodec.clip import Clip
+from dsaecodec.codec.threads import limited_threads
+from dsaecodec.errors import UsageError
+from dsaecodec.latents import LatentCodec, Symbols, open_latents
+from dsaecodec.model_store import (
+    describe_model,
+    find_model,
+    identity_of,
+    list_models,
+    read_model_file,
+)
+
+CANDIDATES = 64
+"""Ways to fill a gap that are tried."""
+
+DEFAULT_FPS = 25
+_NO_SCENES = "knows textures and no scenes: no content can be drawn from it"
+_GIVE_CONTENT = "--content A.dsz gives it one; models of the vector family draw their own"
+
+
+class Drawer:
+    """A coder that is asked for symbols and draws them from the prior's distributions.
+
+    Args:
+        tables: of the model.
+        generator: None to take the likeliest symbol of each.
+
+    Attributes:
+        bits: code length of the symbols that were given to it.
+    """
+
+    def __init__(self, tables: FrequencyTables, generator: np.random.Generator | None) -> None:
+        self._tables, self._generator = tables, generator
+        self.bits = 0.0
+
+    def code(self, table_index: NDArray[np.uint16], symbols: Symbols | None) -> Symbols:
+        """Return the symbols, or draw some; none is an escape."""
+        if symbols is not None:
+            self.bits += float(self._tables.cost_bits(table_index, symbols).sum())
+            return symbols
+        drawn = np.array([self._draw(int(table)) for table in table_index.ravel()], np.int32)
+        return drawn.reshape(table_index.shape)
+
+    def _draw(self, table: int) -> int:
+        inside = self._tables.table(table)[:-1]
+        half_width = len(inside) // 2
+        if self._generator is None:
+            return int(inside.argmax()) - half_width
+        at = self._generator.integers(int(inside.sum()))
+        return int(np.searchsorted(inside.cumsum(), at, side="right")) - half_width
+
+
+def swap(content: Clip, dynamics: Clip) -> bytes:
+    """A stream of one clip's content and another one's dynamics, times and sound.
+
+    GOPs are paired by their order; the content's begin again where there are too few. Where both
+    have one quality the coder bytes are those of the two clips.
+
+    Raises:
+        UsageError: the clips differ in size, colour or model.
+    """
+    for name in ("width", "height", "model"):
+        ours, other = getattr(content, name), getattr(dynamics, name)
+        if ours != other:
+            raise UsageError(f"{name} of the content {ours}, of the dynamics {other}: expected one")
+    gops = []
+    for place, moving in enumerate(dynamics.gops):
+        still = content.gops[place % len(content.gops)]
+        coded = still.coded.content
+        if still.quality != moving.quality:
+            ratio = still.f_steps / moving.f_steps
+            f = np.floor(still.f_symbols * ratio + 0.5).astype(np.int32)
+            recoded = replace(still, coded=replace(still.coded, quality=moving.quality))
+            coded = recoded.replace(
+                f_symbols=f, f_hyper_symbols=still.f_hyper_symbols
+            ).coded.content
+        gops.append(replace(moving.coded, content=coded))
+    return bitstream.join(dynamics.header, gops)
+
+
+def sample(
+    *,
+    content: Clip | None = None,
+    dynamics: Clip | None = None,
+    num_frames: int | None = None,
+    seed: int = 0,
+    model: str | None = None,
+    quality: int = 50,
+) -> bytes:
+    """A stream whose latents are drawn from the priors, but for those that are given.
+
+    Args:
+        content: a clip whose (first) content to use; None draws one.
+        dynamics: a clip whose dynamics to use; None draws them.
+        num_frames: of drawn dynamics; None: as many as `content` has, or 32.
+        seed: another one draws another clip.
+        model: name or path, where no clip is given; None for the first of the vector family.
+        quality: where no clip is given: how finely latents are quantized.
+
+    Raises:
+        UsageError: content is to be drawn from a model that knows no whole pictures.
+        ModelError: there is no such model.
+    """
+    generator = np.random.default_rng(seed)
+    given = dynamics or content
+    if given is None:
+        header = _header_of(model)
+    else:
+        header, quality = given.header, given.gops[0].quality
+    latents = open_latents(header)
+    if content is not None and dynamics is not None:
+        return swap(content, dynamics)
+    if content is None and not latents.loaded.is_vector:
+        raise UsageError(f"the clips' model {_NO_SCENES}", hint=_GIVE_CONTENT)
+    drawer = Drawer(latents.loaded.tables, generator)
+    if content is not None:
+        coded = content.gops[0].coded.content
+        count = num_frames or content.num_frames
+    else:
+        with limited_threads(None):
+            drawn = latents.code_content(drawer, quality, None)
+            coder = SymbolEncoder(latents.loaded.tables)
+            latents.code_content(coder, quality, drawn)
+        coded, count = coder.finish(), num_frames or 32
+    if dynamics is not None:
+        gops = [replace(gop.coded, content=coded) for gop in dynamics.gops]
+        return bitstream.join(header, gops)
+    with limited_threads(None):
+        z = latents.code_dynamics(drawer, quality, False, [None] * count)
+    return bitstream.join(replace(header, sound=None), _gops(latents, quality, coded, z))
+
+
+def predict(clip: Clip, num_frames: int, *, seed: int | None = None) -> bytes:
+    """A stream that goes on where a clip ends.
+
+    Args:
+        clip: whose last GOP's dynamics are continued, with its content.
+        num_frames: how many frames to add.
+        seed: draws a continuation; None takes the likeliest symbol each time.
+
+    Raises:
+        UsageError: more frames than a GOP that refers to the one before can hold.
+    """
+    last = clip.gops[-1]
+    if last.refs_previous and last.num_frames + num_frames > MAX_GOP_FRAMES:
+        most = MAX_GOP_FRAMES - last.num_frames
+        raise UsageError(f"{num_frames} frames to predict: at most {most} fit into the last GOP")
+    latents = open_latents(clip.header)
+    known = last.coded.segments[-1]
+    z = last.z_symbols[known.first :]
+    generator = None if seed is None else np.random.default_rng(seed)
+    drawer = Drawer(latents.loaded.tables, generator)
+    with limited_threads(None):
+        longer = latents.code_dynamics(
+            drawer, last.quality, last.refs_previous, [*z, *[None] * num_frames]
+        )
+    whole = np.concatenate([last.z_symbols[: known.first], longer])
+    coded = _gops(latents, last.quality, last.coded.content, whole, last.refs_previous)
+    coded[0] = replace(coded[0], sound=last.coded.sound)
+    before = [gop.coded for gop in clip.gops[:-1]]
+    return bitstream.join(clip.header, _timed([*before, *coded], clip))
+
+
+def fill(clip: Clip, missing: range, *, seed: int = 0) -> bytes:
+    """A stream in which the dynamics of some frames are guessed from those around them.
+
+    Continuations of what comes before are drawn from the prior; the one under which what comes
+    after has the shortest code is taken. Nothing after the gap: the likeliest continuation.
+
+    Args:
+        clip: of which the frames' dynamics are not looked at.
+        missing: frames, counted from the clip's first; of one GOP, and not all of it.
+        seed: of the drawing.
+
+    Raises:
+        UsageError: no such frames, or of several GOPs.
+    """
+    place = next(
+        (
+            i
+            for i, gop in enumerate(clip.gops)
+            if gop.first_frame <= missing.start and missing.stop <= gop.first_frame + gop.num_frames
+        ),
+        None,
+    )
+    if place is None or not missing or len(missing) == clip.gops[place].num_frames:
+        raise UsageError(
+            f"frames {missing.start}-{missing.stop - 1}: expected some, not all, frames of one GOP"
+        )
+    gop = clip.gops[place]
+    start = missing.start - gop.first_frame
+    gap = range(start, start + len(missing))
+    latents = open_latents(clip.header)
+    z = fill_frames(latents, gop.coded, gop.z_symbols, gap, seed)
+    segments = latents.pack_dynamics(gop.coded, z)
+    gops = [other.coded for other in clip.gops]
+    gops[place] = replace(gop.coded, segments=segments)
+    return bitstream.join(clip.header, gops)
+
+
+def fill_frames(latents: LatentCodec, gop: Gop, z: Symbols, gap: range, seed: int = 0) -> Symbols:
+    """Dynamics [T, …] of a GOP with those of a gap guessed, see `fill`.
+
+    Args:
+        latents: of the stream.
+        gop: whose quality and reference the prior needs.
+        z: symbols; those in the gap are not looked at.
+        gap: frames of the GOP.
+        seed: of the drawing.
+    """
+    best: Symbols | None = None
+    shortest = np.inf
+    frames = [None if t in gap else z[t] for t in range(len(z))]
+    tries = CANDIDATES if gap.stop < len(z) else 1
+    for number in range(tries):
+        generator = None if number == 0 else np.random.default_rng([seed, number])
+        drawer = Drawer(latents.loaded.tables, generator)
+        with limited_threads(None):
+            filled = latents.code_dynamics(drawer, gop.quality, gop.refs_previous, frames)
+        if drawer.bits < shortest:
+            best, shortest = filled, drawer.bits
+    assert best is not None
+    return best
+
+
+def _header_of(model: str | None) -> Header:
+    """Header of a stream of a vector model."""
+    if model is None:
+        paths = [entry.path for entry in list_models() if entry.side and entry.usable]
+        if not paths:
+            raise UsageError("no model of the vector family is here", hint="--model PATH")
+        path = paths[0]
+    else:
+        path = find_model(model)
+    side = describe_model(path).side
+    if not side:
+        raise UsageError(f"model {path.stem} {_NO_SCENES}", hint=_GIVE_CONTENT)
+    identity = identity_of(read_model_file(path))
+    return Header(identity, side, side, Fraction(DEFAULT_FPS), Colour(0, True))
+
+
+def _gops(
+    latents: LatentCodec, quality: int, content: bytes, z: Symbols, refs_previous: bool = False
+) -> list[Gop]:
+    """GOPs of one content and frames z [T, …], as few as the format allows."""
+    made = []
+    for first in range(0, len(z), MAX_GOP_FRAMES):
+        part = z[first : first + MAX_GOP_FRAMES]
+        coder = SymbolEncoder(latents.loaded.tables)
+        refs = refs_previous and first == 0
+        with limited_threads(None):
+            latents.code_dynamics(coder, quality, refs, list(part))
+        segment = Segment(0, len(part), coder.finish())
+        made.append(Gop(quality, refs, len(part), content, (segment,)))
+    return made
+
+
+def _timed(gops: Sequence[Gop], clip: Clip) -> list[Gop]:
+    """The GOPs with the clip's times; frames that are new follow evenly."""
+    if all(gop.coded.times is None for gop in clip.gops):
+        return list(gops)
+    ticks = [0]
+    for known_gop in clip.gops:
+        ticks[-1:] = bitstream.frame_ticks(known_gop.coded, known_gop.first_frame, clip.fps)
+    step = max(1, round(TICKS_PER_SECOND / clip.fps))
+    more = range(1, sum(gop.num_frames for gop in gops) - clip.num_frames + 1)
+    known = [*ticks, *(ticks[-1] + i * step for i in more)]
+    timed, first = [], 0
+    for gop in gops:
+        times = tuple(known[first : first + gop.num_frames + 1])
+        timed.append(replace(gop, times=times))
+        first += gop.num_frames
+    return timed

@@ -1,0 +1,170 @@
+"""The stages of a vector model: what a step of each computes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dsaecodec import likelihood
+from dsaecodec.errors import ConfigError
+from dsaecodec.training.chance import Noise, below, generator_of
+from dsaecodec.training.config import TrainConfig
+from dsaecodec.training.objective import Terms
+from dsaecodec.training.shots import Shot
+from dsaecodec.training.stages import Stage
+from dsaecodec.training.team import Team
+from dsaecodec.training.vector_objective import sequence_terms, sketch_terms
+from dsaecodec.vector.model import VectorModel
+from dsaecodec.vector.pictures import UNIT
+from dsaecodec.vector.synthesis import to_blocks
+
+SKETCH_QUALITIES = (70, 96)  # drawn from these, the upper one excluded
+QUALITIES = (20, 86)
+ROUNDED_FROM = 0.7  # of the last stage: latents are rounded, as they will be, not noisy
+FIRST_SPREAD = 8.0  # how much wider than usual latents begin: narrower ones round to zero for good
+
+
+class SequenceSampler:
+    """Random clips of the shots that are RGB pictures of the model's size.
+
+    Args:
+        shots: what to draw from.
+        num_frames: of the longest clips that will be asked for.
+        size: of pictures.
+
+    Raises:
+        ConfigError: no shot fits.
+    """
+
+    def __init__(self, shots: Sequence[Shot], num_frames: int, size: int) -> None:
+        fitting = [s for s in shots if s.is_rgb and s.luma.shape[1:] == (size, size)]
+        if not fitting:
+            found = sorted({f"{s.luma.shape[2]}x{s.luma.shape[1]}" for s in shots})[:3]
+            raise ConfigError(
+                f"no clip of {size}x{size} pixels to train on, but of {', '.join(found)}",
+                hint="--set vector.size=N trains for pictures of N pixels a side",
+            )
+        self._shots = [s for s in fitting if s.loops or len(s) >= num_frames]
+        if not self._shots:
+            longest = max(map(len, fitting))
+            raise ConfigError(
+                f"no shot of {num_frames} frames to train on: the longest has {longest}",
+                hint=f"--set sequences.num_frames={longest} sketch.num_frames={longest}",
+            )
+        self._stored: dict[int, Tensor] = {}
+
+    def clips(self, count: int, num_frames: int, generator: torch.Generator) -> list[Tensor]:
+        """Random clips, each uint8 [T, 3, H, W] of RGB."""
+        picks = torch.randint(len(self._shots), (count,), generator=generator).tolist()
+        return [self._cut(self._shots[pick], num_frames, generator) for pick in picks]
+
+    def middle(self, num_frames: int, count: int) -> list[Tensor]:
+        """The first frames of evenly spaced shots."""
+        step = max(1, len(self._shots) // count)
+        times = torch.arange(num_frames)
+        return [self._frames(shot, times) for shot in self._shots[::step][:count]]
+
+    def _cut(self, shot: Shot, num_frames: int, generator: torch.Generator) -> Tensor:
+        starts = len(shot) if shot.loops else len(shot) - num_frames + 1
+        return self._frames(shot, below(starts, generator) + torch.arange(num_frames))
+
+    def _frames(self, shot: Shot, times: Tensor) -> Tensor:
+        t = (times % len(shot)).to(shot.luma.device)
+        chroma = shot.chroma[t]  # blue, red
+        return torch.stack([chroma[:, 1], shot.luma[t], chroma[:, 0]], 1)
+
+
+def to_input(clips: Sequence[Tensor]) -> Tensor:
+    """Clips uint8 [T, 3, H, W] → blocks [blocks, N, T, 192], as the networks take them."""
+    return to_blocks(torch.stack(list(clips))).float().contiguous() / UNIT
+
+
+class SketchStage(Stage):
+    """Latents and pictures, without the real priors, which take half the time.
+
+    Args:
+        config: the run.
+        shots: RGB clips.
+    """
+
+    name, number = "sketch", 3
+
+    def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
+        super().__init__(config)
+        self.steps = config.sketch.steps
+        self._sampler = SequenceSampler(shots, config.sketch.num_frames, config.vector.size)
+
+    @property
+    def pixels(self) -> int:
+        """See `Stage`."""
+        config = self._config.sketch
+        return config.batch * config.num_frames * self._config.vector.size**2
+
+    def terms(self, model: VectorModel, step: int, team: Team) -> Terms:
+        """See `Stage`."""
+        config, seed = self._config.sketch, (self._config.seed, self.number, step)
+        generator = generator_of(*seed)
+        share = team.share(config.batch, "sketch")
+        quality = torch.randint(*SKETCH_QUALITIES, (config.batch,), generator=generator)[share]
+        clips = self._sampler.clips(config.batch, config.num_frames, generator)[share]
+        noise = Noise([(*seed, i) for i in range(share.start, share.stop)], team.device)
+        blocks = to_input(clips)
+        return sketch_terms(model, blocks, quality.to(blocks.device), noise)
+
+
+class SequenceStage(Stage):
+    """Everything, on clips of random length.
+
+    Args:
+        config: the run.
+        shots: RGB clips.
+    """
+
+    name, number = "sequences", 4
+
+    def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
+        super().__init__(config)
+        self.steps = config.sequences.steps
+        self._sampler = SequenceSampler(shots, config.sequences.num_frames, config.vector.size)
+
+    @property
+    def pixels(self) -> int:
+        """See `Stage`; a mean."""
+        config = self._config.sequences
+        return config.batch * config.num_frames * 3 // 4 * self._config.vector.size**2
+
+    def terms(self, model: VectorModel, step: int, team: Team) -> Terms:
+        """See `Stage`."""
+        config, seed = self._config.sequences, (self._config.seed, self.number, step)
+        generator = generator_of(*seed)
+        share = team.share(config.batch, "sequences")
+        shortest = config.num_frames // 2
+        num_frames = shortest + below(config.num_frames - shortest + 1, generator)
+        quality = torch.randint(*QUALITIES, (config.batch,), generator=generator)[share]
+        clips = self._sampler.clips(config.batch, num_frames, generator)[share]
+        progress = step / self.steps
+        noise = None
+        if progress < ROUNDED_FROM:
+            seeds = [(*seed, i) for i in range(share.start, share.stop)]
+            noise = Noise(seeds, team.device)
+        blocks = to_input(clips)
+        rate_weight = min(1.0, 0.1 + 3 * progress)
+        return sequence_terms(model, blocks, quality.to(blocks.device), noise, rate_weight)
+
+
+def start_vectors(model: VectorModel, shots: Sequence[Shot]) -> None:
+    """Begin with the mean picture, wide latents, and priors that expect them."""
+    with torch.no_grad():
+        for network in (model.posterior.f, model.posterior.z):
+            last = network[-1]
+            assert isinstance(last, nn.Linear)
+            last.weight.mul_(FIRST_SPREAD)
+        for prior in (model.content_prior, model.dynamics_prior):
+            index = likelihood.LEVELS_PER_OCTAVE * math.log2(2 / likelihood.SCALE_MIN)
+            prior.numbers.head.bias[1] = index
+        sampler = SequenceSampler(shots, 1, model.config.size)
+        blocks = to_input(sampler.clips(256, 1, generator_of(0)))
+        model.synthesis.bias.copy_(blocks.mean((1, 2)))

@@ -1,0 +1,71 @@
+"""One GOP of the vector family: coder bytes to latents to frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from bitstream import Gop, Header, MalformedError, Segment, SymbolDecoder
+from dsaecodec.codec.symbols import SymbolDigest
+from dsaecodec.codec.threads import limited_threads
+from dsaecodec.model_io import LoadedModel
+from dsaecodec.vector.gop_coder import code_content, code_dynamics
+from dsaecodec.vector.pictures import frames_of
+from dsaecodec.video.frame import Frame420
+
+
+class VectorGopDecoder:
+    """See `codec.family.GopDecoder`.
+
+    Args:
+        loaded: the model.
+        header: of the stream.
+        threads: CPU threads, None for all.
+
+    Raises:
+        MalformedError: the stream is not of RGB pictures of the model's size.
+    """
+
+    def __init__(self, loaded: LoadedModel, header: Header, threads: int | None) -> None:
+        self.digest = SymbolDigest()
+        self._loaded, self._model, self._threads = loaded, loaded.vector, threads
+        self._f = torch.zeros(0)
+        self._gop: Gop | None = None
+        size = self._model.config.size
+        if (header.width, header.height) != (size, size) or not header.colour.is_rgb:
+            raise MalformedError(
+                f"header: found {header.width}x{header.height}, {header.colour}, expected "
+                f"{size}x{size} in RGB for model {header.model.hex()}"
+            )
+
+    def read_content(self, gop: Gop) -> None:
+        """See `GopDecoder`."""
+        if gop.refs_previous:
+            raise MalformedError("a GOP of this model refers to the one before: it cannot")
+        self._gop = gop
+        with limited_threads(self._threads):
+            coder = SymbolDecoder(gop.content, self._loaded.tables)
+            self._f = code_content(self._model, coder, gop.quality, None)
+            coder.finish()
+        self.digest.update(self._f)
+
+    def frames(self, segment: Segment, wanted: range) -> Iterator[tuple[int, Frame420]]:
+        """See `GopDecoder`."""
+        gop = self._gop
+        assert gop is not None, "content comes first"
+        with limited_threads(self._threads):
+            coder = SymbolDecoder(segment.payload, self._loaded.tables)
+            z = code_dynamics(self._model, coder, gop.quality, [None] * segment.num_frames)
+            coder.finish()
+            self.digest.update(z)
+            pictures = list(self._synthesize(z, gop.quality))
+        for t, frame in enumerate(pictures, segment.first):
+            if t in wanted:
+                yield t, frame
+
+    def _synthesize(self, z: Tensor, quality: int) -> Iterator[Frame420]:
+        """Frames of symbols z [T, Z] of the GOP."""
+        f_hat, z_hat = (x.float().to(self._loaded.device) for x in (self._f[None], z[None]))
+        return frames_of(self._model.synthesize(f_hat, z_hat, quality), self._model.config.size)
