@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 import bitstream
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video
-from dsaecodec.codec.choice import choose_model
 from dsaecodec.errors import BitstreamError
+from dsaecodec.model_choice import choose_model
 from dsaecodec.model_store import VECTOR, find_model, read_form
 from dsaecodec.rate import parse_fps
 from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video, rgb_to_420, rgb_to_planes
@@ -55,7 +55,7 @@ def encode(
         threads: CPU threads, None for all.
         device: "auto", "cpu" or "cuda", for everything but the entropy model.
         model: name or path of the weights; None: of frames the default, of a path what costs
-            least, see `codec.choice`.
+            least, see `model_choice`.
 
     Returns:
         The bytes of a .dsz file.

@@ -110,11 +110,11 @@ class LatentCodec(ABC):
 
     def f_hat(self, gop: Gop) -> Floats:
         """Dequantized content: what a decoder synthesizes from."""
-        return read_only(self.content(gop).f * self.f_steps(gop.quality))
+        return read_only(self.content(gop).f.astype(np.float32) * self.f_steps(gop.quality))
 
     def z_hat(self, gop: Gop) -> Floats:
         """Dequantized dynamics: what a decoder synthesizes from."""
-        return read_only(self.dynamics(gop).z * self.z_steps(gop.quality))
+        return read_only(self.dynamics(gop).z.astype(np.float32) * self.z_steps(gop.quality))
 
     def pack_content(self, gop: Gop, f: Any, f_hyper: Any) -> bytes:
         """Coder bytes of a GOP's content with other symbols; None keeps those there are.

@@ -24,7 +24,7 @@ from dsaecodec.likelihood import NUM_TABLES
 from dsaecodec.model_store import SPATIAL, VECTOR, find_model, identity_of, read_model_file
 from dsaecodec.output import staged
 from dsaecodec.spatial.model import SpatialConfig, SpatialModel
-from dsaecodec.vector.model import VectorConfig, VectorModel
+from dsaecodec.vector.model import DYNAMICS, VectorConfig, VectorModel
 
 Model = SpatialModel | VectorModel
 
@@ -35,14 +35,20 @@ class _Kind:
 
     Attributes:
         config, model: its classes.
-        largest: largest values of the config's fields; 1 where nothing is said.
+        largest: largest values of the config's numbers; 1, and from 0 on, where nothing is said.
+        words: legal values of its words.
         floats: type that what is not exact is stored in.
     """
 
     config: type[Any]
     model: type[Any]
     largest: dict[str, int]
+    words: dict[str, tuple[str, ...]]
     floats: torch.dtype
+
+    def least(self, name: str) -> int:
+        """The least value of a number."""
+        return 1 if name in self.largest and name != "f_channels" else 0
 
 
 LARGEST_SPATIAL = {"hyper_channels": 256, "residual_luma": 256, "residual_chroma": 64}
@@ -55,9 +61,10 @@ LARGEST_VECTOR = {
     "z_width": 1024,
     "hidden": 512,
 }
+WORDS: dict[str, tuple[str, ...]] = {"dynamics": DYNAMICS}
 _KINDS = {
-    SPATIAL: _Kind(SpatialConfig, SpatialModel, LARGEST_SPATIAL, torch.float32),
-    VECTOR: _Kind(VectorConfig, VectorModel, LARGEST_VECTOR, torch.float16),
+    SPATIAL: _Kind(SpatialConfig, SpatialModel, LARGEST_SPATIAL, {}, torch.float32),
+    VECTOR: _Kind(VectorConfig, VectorModel, LARGEST_VECTOR, WORDS, torch.float16),
 }
 
 
@@ -201,8 +208,11 @@ def _parse(data: bytes) -> tuple[_Kind, Any, dict[str, Tensor]]:
         raise ValueError(f"format {metadata.get('format')!r}, expected {' or '.join(_KINDS)}")
     config = kind.config(**json.loads(metadata["config"]))
     for name, value in asdict(config).items():
-        low = 1 if name in kind.largest else 0
-        if type(value) is not int or not low <= value <= kind.largest.get(name, 1):
+        if name in kind.words:
+            legal = value in kind.words[name]
+        else:
+            legal = type(value) is int and kind.least(name) <= value <= kind.largest.get(name, 1)
+        if not legal:
             raise ValueError(f"config {name} = {value!r}")
     return kind, config, tensors
 

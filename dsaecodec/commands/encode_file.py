@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from dsaecodec.commands.quick_import import quick_import
+from dsaecodec.model_store import DEFAULT_MODEL
 from dsaecodec.output import open_output, staged
 from dsaecodec.rate import bits_per_pixel, kilobits_per_second
 
@@ -75,7 +76,7 @@ def encode_file(
     Raises:
         CodecError: see `dsaecodec.errors`.
     """
-    from dsaecodec.codec.choice import choose_model
+    from dsaecodec.model_choice import choose_model
     from dsaecodec.video import open_video
 
     wanted = job.settings
@@ -102,7 +103,7 @@ def encode_file(
         return {
             "input": job.source,
             "output": job.target,
-            "model": Path(choice.model).stem,
+            "model": Path(choice.model or DEFAULT_MODEL).stem,
             **asdict(done),
             "bpp": bits_per_pixel(done.bytes, done.frames, info.height, info.width),
             "kbps": kilobits_per_second(done.bytes, done.duration),

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 from dsaecodec.errors import ConfigError
 from dsaecodec.model_io import LARGEST_SPATIAL, LARGEST_VECTOR
 from dsaecodec.spatial.model import SpatialConfig
-from dsaecodec.vector.model import VectorConfig
+from dsaecodec.vector.model import DYNAMICS, VectorConfig
 
 PRESETS = Path(__file__).parent / "presets"
 FAMILIES = ("spatial", "vector")
@@ -298,7 +298,6 @@ _AT_LEAST = {
     "model.residual_luma": 1,
     "model.residual_chroma": 1,
     "vector.size": 8,
-    "vector.f_channels": 1,
     "vector.z_channels": 1,
     "vector.rank": 1,
     "vector.f_width": 1,
@@ -322,6 +321,7 @@ def _check(config: TrainConfig) -> None:
             raise ConfigError(f"{name} = {values[name]}: expected a multiple of 16")
     choices = {
         "family": FAMILIES,
+        "vector.dynamics": DYNAMICS,
         "data.drawn": DRAWN,
         "precision": PRECISIONS,
         "compile": COMPILES,
@@ -331,7 +331,7 @@ def _check(config: TrainConfig) -> None:
             raise ConfigError(f"{name} = {values[name]!r}: expected one of {', '.join(allowed)}")
     limits = {f"model.{name}": most for name, most in LARGEST_SPATIAL.items()}
     limits |= {f"vector.{name}": most for name, most in LARGEST_VECTOR.items()}
-    limits |= {"vector.full_posterior": 1, "vector.recurrent": 1}
+    limits["vector.full_posterior"] = 1
     for name, most in limits.items():
         if values[name] > most:
             raise ConfigError(f"{name} = {values[name]}: expected at most {most}")

@@ -78,17 +78,18 @@ class VectorJudge:
         try:
             from bitstream import SymbolEncoder
             from dsaecodec.vector.gop_coder import code_content, code_dynamics
+            from dsaecodec.vector.gop_encoder import infer_symbols
 
             loaded = load_model(str(weights), "cpu")
             few = self._blocks[:, :8].cpu()
             quality = 45
-            step = float(model.step(torch.tensor([quality])))
-            rounded = [torch.floor(x / step + 0.5) for x in loaded.vector.posterior(few)]
+            f, z = infer_symbols(loaded.vector, few, quality)
             num_bytes = 0
-            for f, z in zip(*rounded, strict=True):
+            for clip in range(few.shape[1]):
+                one = slice(clip, clip + 1)
                 content, dynamics = (SymbolEncoder(loaded.tables) for _ in range(2))
-                code_content(loaded.vector, content, quality, f)
-                code_dynamics(loaded.vector, dynamics, quality, list(z))
+                code_content(loaded.vector, content, quality, f[one])
+                code_dynamics(loaded.vector, dynamics, quality, z[one].unbind(1))
                 num_bytes += len(content.finish()) + len(dynamics.finish())
         except ImportError:
             return None

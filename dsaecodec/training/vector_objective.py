@@ -67,11 +67,11 @@ def sketch_terms(model: VectorModel, blocks: Tensor, quality: Tensor, noise: Noi
         quality: [N].
         noise: of the N clips.
     """
-    f, z = (x.float() for x in model.posterior(blocks))
+    f, z = (x.float() for x in model.infer(blocks))
     step = model.step(quality)
     noisy_f, noisy_z = noise.add(f / step), noise.add(z / step[:, None])
     bits_f, bits_z = (1 + 2 * torch.log2(1 + y.abs()) for y in (noisy_f, noisy_z))
-    decoded = model.synthesis(noisy_f * step, noisy_z * step[:, None])
+    decoded = model.decode(noisy_f * step, noisy_z * step[:, None])
     coded = CodedClips(decoded, _errors(blocks, decoded), bits_f.sum(1), bits_z.sum((1, 2)))
     return coded.terms((coded.errors / SKETCH_LAMBDA + SKETCH_BIT * coded.bits_a_frame).mean())
 
@@ -99,7 +99,7 @@ def code_clips(
     model: VectorModel, blocks: Tensor, quality: Tensor, noise: Noise | None
 ) -> CodedClips:
     """Clips [blocks, N, T, 192] at qualities [N], see `sequence_terms`."""
-    f, z = (x.float() for x in model.posterior(blocks))
+    f, z = (x.float() for x in model.infer(blocks))
     step = model.step(quality)
     scaled_f, scaled_z = f / step, z / step[:, None]
     symbols_f, symbols_z = round_ste(scaled_f), round_ste(scaled_z)
@@ -107,7 +107,7 @@ def code_clips(
     said_z = symbols_z if noise is None else noise.add(scaled_z)
     bits_f = likelihood.bits(said_f, *model.content_prior.parameters_of(symbols_f, quality))
     bits_z = likelihood.bits(said_z, *_dynamics_parameters(model, symbols_z, quality))
-    decoded = model.synthesis(said_f * step, said_z * step[:, None])
+    decoded = model.decode(said_f * step, said_z * step[:, None])
     return CodedClips(decoded, _errors(blocks, decoded), bits_f.sum(1), bits_z.sum((1, 2)))
 
 

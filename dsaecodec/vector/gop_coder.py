@@ -1,4 +1,8 @@
-"""Symbols of one GOP of vectors through a coder: encoding and decoding share every line."""
+"""Symbols of GOPs of vectors through a coder: encoding and decoding share every line.
+
+Several GOPs of one quality go side by side, as a batch of size N: a coder is then called with the
+next number of each.
+"""
 
 from __future__ import annotations
 
@@ -13,55 +17,61 @@ from dsaecodec.vector.model import VectorModel
 from dsaecodec.vector.prior import Exchange
 
 
-def code_content(model: VectorModel, coder: Coder, quality: int, symbols: Tensor | None) -> Tensor:
-    """Code f of one GOP.
+def code_content(
+    model: VectorModel, coder: Coder, quality: int, symbols: Tensor | None, count: int = 1
+) -> Tensor:
+    """Code f.
 
     Args:
         model: whose content prior is used.
         coder: encoder, decoder or counter.
         quality: 0…100.
-        symbols: integers [F], or None to decode.
+        symbols: integers [N, F], or None to decode.
+        count: N.
 
     Returns:
-        The integers, float64 [F].
+        The integers, float64 [N, F].
     """
-    return model.content_prior.code(_tensor(quality), _exchange(coder, symbols))[0]
+    return model.content_prior.code(_tensor(quality, count), _exchange(coder, symbols))
 
 
 def code_dynamics(
-    model: VectorModel, coder: Coder, quality: int, symbols: Sequence[Tensor | None]
+    model: VectorModel,
+    coder: Coder,
+    quality: int,
+    symbols: Sequence[Tensor | None],
+    count: int = 1,
 ) -> Tensor:
     """Code z_t of consecutive frames from a restart of the prior.
 
     Args:
-        model, coder, quality: as in `code_content`.
-        symbols: integers [Z] of each frame, or None to ask the coder for them.
+        model, coder, quality, count: as in `code_content`.
+        symbols: integers [N, Z] of each frame, or None to ask the coder for them.
 
     Returns:
-        The integers, float64 [T, Z].
+        The integers, float64 [N, T, coded channels].
     """
     prior = model.dynamics_prior
-    state, frames = prior.init_state(1), []
+    state, frames = prior.init_state(count), []
     for given in symbols:
-        exchange = _exchange(coder, given)
-        z = prior.code(state, _tensor(quality), exchange)
+        z = prior.code(state, _tensor(quality, count), _exchange(coder, given))
         state = prior.update(state, z)
         frames.append(z)
-    return torch.cat(frames)
+    return torch.stack(frames, 1)
 
 
 def _exchange(coder: Coder, symbols: Tensor | None) -> Exchange:
     """An exchange that codes one number after the other."""
-    numbers = iter(() if symbols is None else symbols.double())
+    numbers = iter(() if symbols is None else symbols.double().unbind(1))
 
     def exchange(mean: Tensor, index: Tensor) -> Tensor:
         wish = None
         if symbols is not None:
-            wish = Wish(next(numbers).view(1, 1), mean.new_full((1, 1), math.inf))
+            wish = Wish(next(numbers)[:, None], torch.full_like(mean, math.inf))
         return pass_symbols(coder, wish, mean, index)
 
     return exchange
 
 
-def _tensor(quality: int) -> Tensor:
-    return torch.tensor([float(quality)], dtype=torch.float64)
+def _tensor(quality: int, count: int) -> Tensor:
+    return torch.full((count,), float(quality), dtype=torch.float64)

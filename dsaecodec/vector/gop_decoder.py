@@ -66,6 +66,6 @@ class VectorGopDecoder:
                 yield t, frame
 
     def _synthesize(self, z: Tensor, quality: int) -> Iterator[Frame420]:
-        """Frames of symbols z [T, Z] of the GOP."""
-        f_hat, z_hat = (x.float().to(self._loaded.device) for x in (self._f[None], z[None]))
-        return frames_of(self._model.synthesize(f_hat, z_hat, quality), self._model.config.size)
+        """Frames of symbols z [1, T, Z] of the GOP."""
+        f, z = (x.float().to(self._loaded.device) for x in (self._f, z))
+        return frames_of(self._model.synthesize(f, z, quality), self._model.config.size)

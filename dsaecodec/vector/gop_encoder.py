@@ -11,6 +11,7 @@ from dsaecodec.codec.symbols import SYMBOL_LIMIT
 from dsaecodec.errors import InputVideoError
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.vector.gop_coder import code_content, code_dynamics
+from dsaecodec.vector.model import VectorModel
 from dsaecodec.vector.pictures import blocks_of
 from dsaecodec.video.frame import RGB, VideoInfo
 
@@ -40,19 +41,21 @@ class VectorGopEncoder:
 
     def encode(self, plan: GopPlan) -> list[Gop]:
         """See `GopEncoder`."""
-        f, z = self.infer(plan)
+        blocks = blocks_of(plan.frames).to(self._loaded.device)
+        f, z = infer_symbols(self._model, blocks, self._quality)
         content, dynamics = (SymbolEncoder(self._loaded.tables) for _ in range(2))
         code_content(self._model, content, self._quality, f)
-        code_dynamics(self._model, dynamics, self._quality, list(z))
-        segment = Segment(0, len(z), dynamics.finish())
-        return [Gop(self._quality, False, len(z), content.finish(), (segment,))]
+        code_dynamics(self._model, dynamics, self._quality, z.unbind(1))
+        num_frames = len(plan.frames)
+        segment = Segment(0, num_frames, dynamics.finish())
+        return [Gop(self._quality, False, num_frames, content.finish(), (segment,))]
 
-    def infer(self, plan: GopPlan) -> tuple[Tensor, Tensor]:
-        """Symbols of a GOP: f [F], z [T, Z]."""
-        blocks = blocks_of(plan.frames).to(self._loaded.device)
-        step = float(self._model.step(torch.tensor([self._quality])))
-        f, z = (x[0].cpu() / step for x in self._model.posterior(blocks))
-        return _rounded(f), _rounded(z)
+
+def infer_symbols(model: VectorModel, blocks: Tensor, quality: int) -> tuple[Tensor, Tensor]:
+    """Symbols of clips [blocks, N, T, 192]: f [N, F], z [N, T, coded channels], on the CPU."""
+    step = float(model.step(torch.tensor([quality])))
+    f, z = (_rounded(x.cpu() / step) for x in model.infer(blocks))
+    return f, z
 
 
 def _rounded(x: Tensor) -> Tensor:

@@ -39,22 +39,22 @@ class VectorLatents(LatentCodec):
     @property
     def z_shape(self) -> Shape:
         """See `LatentCodec`."""
-        return (self._model.config.z_channels,)
+        return (self._model.config.coded_channels,)
 
     def code_content(
         self, coder: Coder, quality: int, symbols: tuple[Symbols, Symbols] | None
     ) -> tuple[Symbols, Symbols]:
         """See `LatentCodec`."""
-        given = None if symbols is None else torch.tensor(symbols[0])
+        given = None if symbols is None else torch.tensor(symbols[0])[None]
         f = code_content(self._model, coder, quality, given)
-        return f.numpy().astype(np.int32), np.zeros(_NO_HYPER, np.int32)
+        return f[0].numpy().astype(np.int32), np.zeros(_NO_HYPER, np.int32)
 
     def code_dynamics(
         self, coder: Coder, quality: int, refs_previous: bool, frames: Sequence[Symbols | None]
     ) -> Symbols:
         """See `LatentCodec`."""
-        given = [None if z is None else torch.tensor(z) for z in frames]
-        z: Symbols = code_dynamics(self._model, coder, quality, given).numpy().astype(np.int32)
+        given = [None if z is None else torch.tensor(z)[None] for z in frames]
+        z: Symbols = code_dynamics(self._model, coder, quality, given)[0].numpy().astype(np.int32)
         return z
 
     def content_bits(self, costs: Sequence[Bits]) -> tuple[Bits, Bits]:
@@ -63,7 +63,7 @@ class VectorLatents(LatentCodec):
 
     def frame_bits(self, costs: Sequence[Bits]) -> Bits:
         """See `LatentCodec`."""
-        return np.concatenate([cost.ravel() for cost in costs])
+        return np.concatenate([np.zeros(0), *(cost.ravel() for cost in costs)])
 
     def f_steps(self, quality: int) -> Floats:
         """Quantization step of all numbers of f, [1]."""

@@ -13,6 +13,32 @@ from dsaecodec.vector.posterior import Posterior
 from dsaecodec.vector.prior import ContentPrior, DynamicsPrior
 from dsaecodec.vector.synthesis import Synthesis
 
+DYNAMICS = ("stochastic", "static", "deterministic", "none")
+
+
+class Dynamics(nn.Module):
+    """Deterministic dynamics: an LSTM whose first state is a function of f, fed its own output.
+
+    Args:
+        f_channels, z_channels: of f and z_t.
+        hidden: width.
+    """
+
+    def __init__(self, f_channels: int, z_channels: int, hidden: int) -> None:
+        super().__init__()
+        self.start = nn.Linear(f_channels, 2 * hidden)
+        self.cell = nn.LSTMCell(z_channels, hidden)
+        self.out = nn.Linear(hidden, z_channels)
+
+    def forward(self, f: Tensor, num_frames: int) -> Tensor:
+        """f [N, F] → z [N, T, Z]."""
+        hidden, cell = self.start(f).tanh().chunk(2, dim=1)
+        frames = [self.out(hidden)]
+        for _ in range(num_frames - 1):
+            hidden, cell = self.cell(frames[-1], (hidden, cell))
+            frames.append(self.out(hidden))
+        return torch.stack(frames, 1)
+
 
 @dataclass(frozen=True)
 class VectorConfig:
@@ -25,7 +51,9 @@ class VectorConfig:
         f_width, z_width: features of f and of z_t in the synthesis.
         hidden: width of the LSTM of the prior.
         full_posterior: 1: q(z_1:T | x_1:T, f); 0: q(z_t | x_t).
-        recurrent: 1: p(z_t | z_<t); 0: a static prior p(z_t).
+        dynamics: "stochastic": p(z_t | z_<t), the model of the paper. What it is measured against:
+            "static": p(z_t); "deterministic": an LSTM that f starts makes z_t, and nothing is sent
+            for a frame; "none": all frames are alike.
     """
 
     size: int = 64
@@ -36,7 +64,12 @@ class VectorConfig:
     z_width: int = 96
     hidden: int = 64
     full_posterior: int = 0
-    recurrent: int = 1
+    dynamics: str = "stochastic"
+
+    @property
+    def coded_channels(self) -> int:
+        """Numbers of z_t that a stream holds."""
+        return self.z_channels if self.dynamics in ("stochastic", "static") else 0
 
 
 class VectorModel(nn.Module):
@@ -49,8 +82,10 @@ class VectorModel(nn.Module):
         self.posterior = Posterior(*sizes, full=bool(config.full_posterior))
         self.content_prior = ContentPrior(config.f_channels)
         self.dynamics_prior = DynamicsPrior(
-            config.z_channels, config.hidden, recurrent=bool(config.recurrent)
+            config.coded_channels, config.hidden, recurrent=config.dynamics == "stochastic"
         )
+        if config.dynamics == "deterministic":
+            self.dynamics = Dynamics(config.f_channels, config.z_channels, config.hidden)
         widths = (config.f_width, config.z_width)
         self.synthesis = Synthesis(*sizes, config.rank, *widths)
 
@@ -60,8 +95,21 @@ class VectorModel(nn.Module):
 
     def synthesize(self, f: Tensor, z: Tensor, quality: int) -> Tensor:
         """Symbols f [N, F] and z [N, T, Z] → blocks [blocks, N, T, 192], see `Synthesis`."""
-        step = float(self.step(torch.tensor([quality])))
-        return self.synthesis(f * step, z * step)
+        step = self.step(torch.tensor([quality], device=f.device))
+        return self.decode(f * step, z * step[:, None])
+
+    def decode(self, f: Tensor, z: Tensor) -> Tensor:
+        """Latents f [N, F] and z [N, T, coded channels] → blocks [blocks, N, T, 192]."""
+        if self.config.dynamics == "deterministic":
+            z = self.dynamics(f, z.shape[1])
+        elif self.config.dynamics == "none":
+            z = f.new_zeros(*z.shape[:2], self.config.z_channels)
+        return self.synthesis(f, z)
+
+    def infer(self, blocks: Tensor) -> tuple[Tensor, Tensor]:
+        """Blocks [blocks, N, T, 192] → f [N, F], z [N, T, coded channels]."""
+        f, z = self.posterior(blocks)
+        return f, z[:, :, : self.config.coded_channels]
 
     @torch.no_grad()
     def project_(self) -> None:

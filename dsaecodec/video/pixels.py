@@ -101,6 +101,12 @@ def to_full_rgb(
         size: height and width that the result shall have, None for the frame's own.
     """
     full = is_rgb(frame) or is_full_range(frame)
+    if is_grey(frame) and not full:
+        # swscale takes grey for full range whatever it is told: make it luma of the same values.
+        frame = _reformat(frame, "yuva444p16le", matrix, ColorRange.JPEG, ColorRange.JPEG)
+    elif is_rgb(frame) and max(part.bits for part in frame.format.components) < 8:
+        # Made planes, 5 bits end at 248; packed, at 255.
+        frame = _reformat(frame, "rgb24", matrix, ColorRange.JPEG, ColorRange.JPEG)
     return _reformat(frame, to, matrix, _range(full), ColorRange.JPEG, size)
 
 

@@ -56,7 +56,7 @@ def test_every_option_reaches_the_engine(engine: Engine, clip: Path, tmp_path: P
     engine.keywords = {}
     assert main(["verify", out, *engine_options]) == 0
     assert engine.keywords == expected
-    assert engine.models == [("m", None), ("m", b"fake"), ("m", b"fake")]
+    assert engine.models == [("m", None), ("m", None), ("m", b"fake"), ("m", b"fake")]
 
 
 def test_frames_limits_the_length(

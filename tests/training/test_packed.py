@@ -112,7 +112,7 @@ WRONG_TENSORS = {
     "too small": {"0.luma": LUMA[:, :14], "0.chroma": CHROMA[..., :7, :]},
     "fewer frames of chroma": {"0.chroma": CHROMA[:1]},
     "one plane of chroma": {"0.chroma": CHROMA[:, :1]},
-    "chroma of 4:4:4": {"0.chroma": torch.zeros(2, 2, 32, 48, dtype=torch.uint8)},
+    "chroma of 4:2:2": {"0.chroma": torch.zeros(2, 2, 32, 24, dtype=torch.uint8)},
     "a tensor too many": {"1.luma": LUMA.clone()},
     "another name": {"0.depth": LUMA.clone()},
 }

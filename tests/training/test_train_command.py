@@ -116,7 +116,7 @@ def test_resume_goes_on_and_refuses_what_differs(pack, tmp_path, capsys):
         (["--preset=natural", "--data=nowhere"], 3, "no such file or folder"),
         (["--preset=natural", "--data=.", "--set=clips.step=3"], 2, "clips.step: no such key"),
         (["--preset=natural", "--data=.", "--init=nobody"], 5, "no such model"),
-        (["--preset=tiny", "--max-minutes=1e-6"], 2, "above 0"),
+        (["--preset=tiny", "--max-minutes=0"], 2, "above 0"),
         (["--preset=tiny", "--set=clips.num_frames=400"], 2, "longest"),
         (["--preset=tiny", "-o", ""], 2, "no folder"),
         (["--preset=tiny", "-o", "/"], 2, "no folder"),

@@ -64,7 +64,7 @@ def test_bytes_are_what_the_symbols_cost(stream, models):
     assert 8 * len(gop.content) <= 1.01 * counter.bits + 32
     decoder, counter = SymbolDecoder(gop.segments[0].payload, tables), SymbolCounter(tables)
     z = code_dynamics(model, decoder, gop.quality, [None] * gop.num_frames)
-    code_dynamics(model, counter, gop.quality, list(z))
+    code_dynamics(model, counter, gop.quality, z.unbind(1))
     assert 8 * len(gop.segments[0].payload) <= 1.01 * counter.bits + 32
     with dsaecodec.open(stream) as clip:
         assert clip.gops[0].z_bits.sum() == pytest.approx(counter.bits)
@@ -137,7 +137,7 @@ def test_the_command_line_encodes_decodes_and_verifies(models, tmp_path, capsys)
 
 def test_what_costs_least_is_taken(models, tmp_path):
     """Noise of the model's size: its own model knows nothing of it, and natural does."""
-    from dsaecodec.codec.choice import choose_model
+    from dsaecodec.model_choice import choose_model
     from dsaecodec.video import VideoInfo, VideoWriter, rgb_to_planes
 
     folder = tmp_path / "in"
@@ -146,8 +146,8 @@ def test_what_costs_least_is_taken(models, tmp_path):
     with VideoWriter(folder / "%05d.png", VideoInfo(SIZE, SIZE, Fraction(25), 0, True)) as writer:
         for frame in some_frames(3):
             writer.write(rgb_to_planes(frame))
-    assert choose_model("auto", folder, 60).model == "natural"
-    assert choose_model(None, folder, 60).model == "natural"
+    assert choose_model("auto", folder, 60) == (None, False)
+    assert choose_model(None, folder, 60) == (None, False)
     assert choose_model("small", folder, 60) == ("small", True)
 
 
@@ -155,3 +155,29 @@ def test_a_decoder_reads_from_memory_and_once(stream):
     from dsaecodec.codec import Decoder, verify_stream
 
     assert verify_stream(BytesIO(stream)).frames == len(list(Decoder(BytesIO(stream))))
+
+
+@pytest.mark.parametrize("dynamics", ["static", "deterministic", "none"])
+def test_what_the_model_is_measured_against_makes_files_too(dynamics, tmp_path, monkeypatch):
+    import torch
+
+    from dsaecodec.generation import predict
+    from dsaecodec.model_io import save_model
+    from dsaecodec.vector.model import VectorConfig, VectorModel
+
+    torch.manual_seed(1)
+    model = VectorModel(VectorConfig(SIZE, 5, 3, 4, 8, 8, 8, dynamics=dynamics))
+    save_model(model, tmp_path / "other.safetensors")
+    monkeypatch.setenv("DSAECODEC_MODELS", str(tmp_path))
+    stream = dsaecodec.encode(some_frames(6), model="other", quality=70)
+    frames = list(dsaecodec.decode(stream))
+    assert len(frames) == 6
+    with dsaecodec.open(stream) as clip:
+        sent = clip.gops[0].z_symbols.shape == (6, 3 if dynamics == "static" else 0)
+        assert sent and all(np.array_equal(a, b) for a, b in zip(clip, frames, strict=True))
+        longer = list(dsaecodec.decode(predict(clip, 4)))
+    assert len(longer) == 10
+    still = all(np.array_equal(frames[0], frame) for frame in longer)
+    assert still == (
+        dynamics == "none" or (dynamics == "static" and len(set(map(bytes, frames))) == 1)
+    )

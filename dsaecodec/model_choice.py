@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dsaecodec.model_store import DEFAULT_MODEL, VECTOR, find_model, list_models, read_form
+from dsaecodec import model_store
 from dsaecodec.output import is_special
 
 AUTO = "auto"
@@ -21,11 +21,11 @@ class Choice(NamedTuple):
     """A model to encode with.
 
     Attributes:
-        model: name or path.
+        model: name or path; None: the default.
         rgb: whether it takes RGB rather than 4:2:0, see `open_video`.
     """
 
-    model: str
+    model: str | None
     rgb: bool
 
 
@@ -47,12 +47,13 @@ def choose_model(
         ModelError: there is no such model.
         InputVideoError: the video cannot be read.
     """
-    if name not in (None, AUTO):
-        assert name is not None
-        return Choice(name, read_form(find_model(name)) == VECTOR)
-    default = Choice(DEFAULT_MODEL, False)
+    if name is not None and name != AUTO:
+        return Choice(
+            name, model_store.read_form(model_store.find_model(name)) == model_store.VECTOR
+        )
+    default = Choice(None, False)
     special = os.fspath(source) == "-" or is_special(os.fspath(source))
-    fitting = [] if special else [m for m in list_models() if m.side and m.usable]
+    fitting = [] if special else [m for m in model_store.list_models() if m.side and m.usable]
     if not fitting:
         return default
     from dsaecodec.video import open_video
