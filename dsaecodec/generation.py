@@ -226,19 +226,15 @@ def fill_frames(latents: LatentCodec, gop: Gop, z: Symbols, gap: range, seed: in
         gap: frames of the GOP.
         seed: of the drawing.
     """
-    best: Symbols | None = None
-    shortest = np.inf
     frames = [None if t in gap else z[t] for t in range(len(z))]
-    tries = CANDIDATES if gap.stop < len(z) else 1
-    for number in range(tries):
-        generator = None if number == 0 else np.random.default_rng([seed, number])
-        drawer = Drawer(latents.loaded.tables, generator)
-        with limited_threads(None):
-            filled = latents.code_dynamics(drawer, gop.quality, gop.refs_previous, frames)
-        if drawer.bits < shortest:
-            best, shortest = filled, drawer.bits
-    assert best is not None
-    return best
+    drawers = [Drawer(latents.loaded.tables, None)]
+    if gap.stop < len(z):
+        seeds = ([seed, number] for number in range(1, CANDIDATES))
+        tables = latents.loaded.tables
+        drawers += [Drawer(tables, np.random.default_rng(numbers)) for numbers in seeds]
+    with limited_threads(None):
+        filled = latents.continue_dynamics(drawers, gop.quality, gop.refs_previous, frames)
+    return min(zip(drawers, filled, strict=True), key=lambda pair: pair[0].bits)[1]
 
 
 def _header_of(model: str | None) -> Header:

@@ -82,6 +82,16 @@ class LatentCodec(ABC):
     ) -> Symbols:
         """z_t of frames through a coder, from a restart of the prior; see `code_content`."""
 
+    def continue_dynamics(
+        self,
+        coders: Sequence[Coder],
+        quality: int,
+        refs_previous: bool,
+        frames: Sequence[Symbols | None],
+    ) -> list[Symbols]:
+        """The same frames through several coders, each of which fills in what is not given."""
+        return [self.code_dynamics(coder, quality, refs_previous, frames) for coder in coders]
+
     @abstractmethod
     def content_bits(self, costs: Sequence[Bits]) -> tuple[Bits, Bits]:
         """What a coder's calls of one content cost, in the shapes of f and f_hyper."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -41,6 +42,23 @@ class Unheard:
         """Return the symbols."""
         assert symbols is not None
         return symbols
+
+
+class Fleet:
+    """Coders that go in step: each call has one symbol of each, in their order."""
+
+    def __init__(self, coders: Sequence[Coder]) -> None:
+        self._coders = coders
+
+    def code(
+        self, table_index: NDArray[np.uint16], symbols: NDArray[np.int32] | None
+    ) -> NDArray[np.int32]:
+        """Pass one symbol through each coder."""
+        coded = [
+            coder.code(table_index[i : i + 1], None if symbols is None else symbols[i : i + 1])
+            for i, coder in enumerate(self._coders)
+        ]
+        return np.concatenate(coded)
 
 
 class Wish(NamedTuple):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bitstream import Gop, Header
-from dsaecodec.codec.symbols import Coder
+from dsaecodec.codec.symbols import Coder, Fleet
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.latents import KEPT, Bits, Floats, LatentCodec, Shape, Symbols, read_only
 from dsaecodec.model_io import LoadedModel
@@ -56,6 +56,19 @@ class VectorLatents(LatentCodec):
         given = [None if z is None else torch.tensor(z)[None] for z in frames]
         z: Symbols = code_dynamics(self._model, coder, quality, given)[0].numpy().astype(np.int32)
         return z
+
+    def continue_dynamics(
+        self,
+        coders: Sequence[Coder],
+        quality: int,
+        refs_previous: bool,
+        frames: Sequence[Symbols | None],
+    ) -> list[Symbols]:
+        """See `LatentCodec`; all in one batch."""
+        count = len(coders)
+        given = [None if z is None else torch.tensor(z).expand(count, -1) for z in frames]
+        z = code_dynamics(self._model, Fleet(coders), quality, given, count)
+        return list(z.numpy().astype(np.int32))
 
     def content_bits(self, costs: Sequence[Bits]) -> tuple[Bits, Bits]:
         """See `LatentCodec`."""

@@ -91,7 +91,7 @@ class ContainerSink:
             self._format = "yuv444p"
             notes.append(
                 f"H.264 has no 4:2:0 of odd size: {info.width}x{info.height} is written as 4:4:4, "
-                "which some players refuse; .mkv and .y4m keep the planes as they are"
+                "which some players refuse; .mkv, .webm and .y4m need not"
             )
         self._clock = FrameClock(info.fps)
         self._durations: dict[int, int] = {}

@@ -14,14 +14,8 @@ Plane = NDArray[np.uint8]
 TICKS_PER_SECOND = 90_000
 """Unit of timestamps, the one of MPEG systems: whole in nearly every container's clock."""
 
-RGB = 0  # "matrix" of planes that are green, blue and red, ITU-T H.273 table 4
-BT709, UNSPECIFIED, BT470BG, SMPTE170M, BT2020 = (
-    1,
-    2,
-    5,
-    6,
-    9,
-)  # matrix coefficients, the same table
+# Matrix coefficients, ITU-T H.273 table 4; of RGB the planes are green, blue and red.
+RGB, BT709, UNSPECIFIED, BT470BG, SMPTE170M, BT2020 = 0, 1, 2, 5, 6, 9
 _AS_SEEN = {BT470BG: SMPTE170M, UNSPECIFIED: BT709}  # BT.601 has two codes
 KNOWN_MATRICES = frozenset({BT709, BT470BG, SMPTE170M, BT2020})
 
@@ -56,7 +50,7 @@ class VideoInfo:
         height: display height in pixels.
         fps: frames per second, a mean where the file's rate varies.
         matrix: YUV matrix as an H.273 code: 1 (BT.709), 5, 6 (BT.601), 9 (BT.2020) or 2: the file
-            does not say, and RGB is made as of BT.709. 0: the frames are RGB.
+            does not say, and RGB is made as of BT.709. 0: the frames are RGB, of full range.
         full_range: True where luma spans 0…255, False for 16…235.
         sample_aspect: width of a pixel over its height as shown.
         num_frames: length if the file states it. A hint, for progress only.
@@ -77,7 +71,7 @@ def same_matrix(one: int, other: int) -> bool:
 
 
 def plane_shapes(height: int, width: int, matrix: int = BT709) -> tuple[tuple[int, int], ...]:
-    """Shapes [rows, columns] of the planes y, u, v of a picture of that size and matrix."""
+    """Shapes [rows, columns] of the three planes of a picture of that size and matrix."""
     if matrix == RGB:
         return ((height, width),) * 3
     chroma = ((height + 1) // 2, (width + 1) // 2)
@@ -85,7 +79,7 @@ def plane_shapes(height: int, width: int, matrix: int = BT709) -> tuple[tuple[in
 
 
 def check_frame(frame: Frame420, height: int, width: int, matrix: int = BT709) -> None:
-    """Refuse planes that are not uint8 of the video's size and sampling.
+    """Refuse planes that are not uint8 of the video's size and of the matrix's sampling.
 
     Raises:
         ValueError: shape or type differs.

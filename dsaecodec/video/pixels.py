@@ -85,7 +85,8 @@ def to_420(
     """
     size = (height or frame.height, width or frame.width)
     if matrix == RGB:
-        return _planes(to_full_rgb(frame, "gbrp", matrix_of(frame), size))
+        packed = to_full_rgb(frame, "rgb24", matrix_of(frame), size)
+        return rgb_to_planes(rows(packed.planes[0], 3 * size[1]).reshape(*size, 3))
     return _planes(to_yuv(frame, "yuv420p", matrix, full_range, size))
 
 

@@ -40,13 +40,13 @@ class VideoWriter:
     |---|---|---|
     | .mp4, .mov | H.264, crf 10: nearly lossless, plays everywhere | as it is, or Opus (PCM) |
     | .webm | VP9, crf 8 at its real-time speed: the same for browsers | as it is, or Opus |
-    | .mkv | FFV1: exactly the planes given | as it is |
-    | .y4m, "-" for standard output, a pipe | uncompressed: exactly the planes given | none |
+    | .mkv | FFV1: exactly the planes given, RGB too | as it is |
+    | .y4m, "-" for standard output, a pipe | uncompressed: exactly the YUV planes given | none |
     | folder/%05d.png, or "folder/" for the same | RGB pictures, numbered from 0 | none |
 
     Matrix, primaries, transfer and range are tagged where the format can; so is the shape of the
-    pixels. Frames with ticks are shown at these times, those without evenly. RGB is exact in .mkv
-    and PNG; .y4m has it as YUV 4:4:4, the others as 4:2:0, of BT.709 and limited range.
+    pixels. Frames with ticks are shown at these times, those without evenly. RGB becomes YUV of
+    BT.709 and limited range, of 4:4:4 in .y4m and of 4:2:0 in .mp4, .mov and .webm.
 
     The file, or the folder, appears on leaving the context without an error; until then, and
     after an error or Ctrl-C, nothing is there.
@@ -99,7 +99,7 @@ class VideoWriter:
                 f"as if even; {', '.join(CODINGS)} can"
             )
         with self._failing():
-            self._sink.write(self._convert(frame))
+            self._sink.write(self._convert(frame)._replace(ticks=frame.ticks))
         self._count += 1
 
     def write_sound(self, packets: Iterable[SoundPacket]) -> None:
@@ -139,11 +139,12 @@ class VideoWriter:
         if folder is not None:
             return PngFolder(enter(folder.staged(overwrite=overwrite)), folder.name, self._info)
         if suffix == ".y4m":
-            seen, sampling = self._as_yuv("4:4:4", rgb_to_444)
             stream = binary_stdout()
             if self._name != "-":
                 stream = enter(open_output(self._name, overwrite=overwrite))
-            return Y4mWriter(stream, seen, "444" if sampling else "420mpeg2")
+            if self._info.matrix == RGB:
+                return Y4mWriter(stream, self._as_yuv("4:4:4", rgb_to_444), "444")
+            return Y4mWriter(stream, self._info)
         if suffix not in CODINGS:
             raise UsageError(
                 f"{self._name}: unknown video suffix, expected one of {', '.join(SUFFIXES)}",
@@ -156,23 +157,21 @@ class VideoWriter:
             )
         path = enter(staged(self._name, overwrite=overwrite))
         muxer = SoundMuxer.of(sound, suffix, self.notes) if sound else None
-        info = self._info if suffix == ".mkv" else self._as_yuv("4:2:0", _rgb_to_420)[0]
+        info = self._info
+        if info.matrix == RGB and suffix != ".mkv":
+            info = self._as_yuv("4:2:0", _rgb_to_420)
         self._container = ContainerSink(path, info, CODINGS[suffix], muxer, self.notes)
         self._resources.callback(self._container.abandon)
         return self._container
 
-    def _as_yuv(
-        self, sampling: str, convert: Callable[[Frame420], Frame420]
-    ) -> tuple[VideoInfo, bool]:
-        """What a file that holds no RGB is told of the video, and whether the video is RGB."""
-        if self._info.matrix != RGB:
-            return self._info, False
+    def _as_yuv(self, sampling: str, convert: Callable[[Frame420], Frame420]) -> VideoInfo:
+        """Has RGB frames converted for a file that holds none; what the file is to say of them."""
         self._convert = convert
         where = "standard output" if self._name == "-" else self._name
         self.notes.append(
             f"{where}: RGB is written as YUV {sampling}; .mkv and folders of .png hold it exactly"
         )
-        return replace(self._info, matrix=BT709, full_range=False), True
+        return replace(self._info, matrix=BT709, full_range=False)
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -198,4 +197,4 @@ def _as_it_is(frame: Frame420) -> Frame420:
 
 def _rgb_to_420(frame: Frame420) -> Frame420:
     """RGB planes as YUV 4:2:0 of BT.709 and limited range."""
-    return rgb_to_420(frame_to_rgb(frame, RGB))._replace(ticks=frame.ticks)
+    return rgb_to_420(frame_to_rgb(frame, RGB))

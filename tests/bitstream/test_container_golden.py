@@ -41,8 +41,8 @@ def example(dump: str) -> bytes:
 
 
 SECTION = SPECIFICATION.read_text(encoding="utf-8").split("## Examples")[1]
-STANDARD, COMPACT, NINE = (
-    example(dump) for dump in re.split("Compact form:|Index:|## Version 1", SECTION)[:3]
+STANDARD, COMPACT, NINE, RGB = (
+    example(dump) for dump in re.split("Compact form:|Index:|## Versions", SECTION)
 )
 INDEXED = NINE[:20] + 9 * NINE[20:39] + NINE[39:]
 
@@ -87,6 +87,7 @@ CONTENT = {
     ),
     "compact": (COMPACT, SMALL_HEADER, [SMALL_GOP]),
     "index": (INDEXED, SMALL_HEADER, [SMALL_GOP] * 9),
+    "compact RGB": (RGB, replace(SMALL_HEADER, colour=Colour(0, True)), [SMALL_GOP]),
 }
 VERSION_1 = {
     "version 1 standard": (

@@ -50,7 +50,7 @@ headers = st.builds(
     st.sampled_from([1, 63, 64, 127, 128, 8192]) | st.integers(1, 8192),
     st.sampled_from([1, 63, 64, 127, 128, 16384]) | st.integers(1, 16384),
     rates,
-    st.builds(Colour, st.sampled_from([1, 2, 5, 6, 9]), st.booleans()),
+    st.builds(Colour, st.sampled_from([1, 2, 5, 6, 9]), st.booleans()) | st.just(Colour(0, True)),
     st.just(Fraction(1)) | aspects,
     st.none() | tracks,
 )

@@ -1,0 +1,341 @@
+"""Long sequences: what length costs, how clips go on, how gaps are filled.
+
+    python benchmarks/long_sequence.py --sprites SHEETS --sprites-models sprites other.safetensors
+    python benchmarks/long_sequence.py --balls-models balls
+
+Every figure comes from files: clips are written to streams of the vector family, and what is
+measured is decoded from their bytes. One row a task, model, quality and length in rows.csv:
+
+reconstruction  clips of 8 to 128 frames, sprites aligned and from a random phase
+continuation    the first half of a clip, and as many frames as the prior expects to follow
+missing         a part of the frames is guessed from those on both sides
+
+`reference_db` is what repeating the last known frame reaches. Of balls, `position_px` is how far
+their centres are off, over those still to be seen, and `lost` the share of those that are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+if __package__ in (None, ""):  # run as a file: the packages are beside it
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import torch
+
+from benchmarks import vector_files as files
+from benchmarks.vector_files import Clips, Symbols
+from dsaecodec.codec.symbols import Fleet
+from dsaecodec.draw import bouncing_balls
+from dsaecodec.generation import CANDIDATES, Drawer
+from dsaecodec.model_io import LoadedModel, load_model
+from dsaecodec.sprites import Sprites, open_sprites
+from dsaecodec.vector.gop_coder import code_dynamics
+
+LENGTHS = (8, 16, 32, 64, 128)
+GAPS = (0.1, 0.2, 0.3, 0.4, 0.5)
+SEED = 7
+TASK_FRAMES = 32
+TASK_QUALITY = 65
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; None where a column says nothing of a task."""
+
+    set: str
+    protocol: str
+    task: str
+    model: str
+    identity: str
+    dynamics: str
+    quality: int
+    frames: int
+    clips: int
+    psnr_db: float
+    low: float
+    high: float
+    file_bytes: float | None = None
+    content_bytes: float | None = None
+    dynamics_bytes: float | None = None
+    share_missing: float | None = None
+    reference_db: float | None = None
+    position_px: float | None = None
+    lost: float | None = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """Clips of one kind.
+
+    Attributes:
+        set, protocol: names.
+        clips: the longest that are asked for.
+        centres: of balls, [N, T, balls, 2], (y, x).
+    """
+
+    set: str
+    protocol: str
+    clips: Clips
+    centres: NDArray[np.float64] | None = None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write the table."""
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    rows: list[Row] = []
+    options.output.mkdir(parents=True, exist_ok=True)
+    for row in _rows(options):
+        rows.append(row)
+        print(_line(row), flush=True)
+        _write(options.output / "rows.csv", rows)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--sprites", type=Path, metavar="SHEETS", help="source sheets of Sprites")
+    parser.add_argument("--sprites-models", nargs="+", default=[], metavar="NAME|PATH")
+    parser.add_argument("--balls-models", nargs="+", default=[], metavar="NAME|PATH")
+    parser.add_argument("--clips", type=int, default=2664, help="of each protocol, at most")
+    parser.add_argument("--few", type=int, default=296, help="for continuations and gaps")
+    parser.add_argument("--longest", type=int, default=64, help="frames of the longest clips")
+    parser.add_argument("--qualities", default="50,65,80", help="of short clips")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "-o", dest="output", type=Path, default=Path("benchmarks/results/long_sequence")
+    )
+    return parser
+
+
+def _rows(options: argparse.Namespace) -> Iterator[Row]:
+    lengths = [n for n in LENGTHS if n <= options.longest]
+    qualities = [int(text) for text in options.qualities.split(",")]
+    for name in options.sprites_models:
+        loaded, sprites = load_model(name, "cpu"), open_sprites(options.sprites)
+        label = Path(name).stem
+        aligned = sprite_clips(sprites, False, options.clips, 8)
+        yield from reconstruction(loaded, label, aligned, [8], qualities)
+        few = sprite_clips(sprites, True, options.few, TASK_FRAMES)
+        yield continuation(loaded, label, few)
+        yield from missing(loaded, label, few)
+        rolled = sprite_clips(sprites, True, options.clips, options.longest)
+        yield from reconstruction(loaded, label, rolled, lengths, [TASK_QUALITY])
+    for name in options.balls_models:
+        loaded, label = load_model(name, "cpu"), Path(name).stem
+        material = ball_clips(options.few, max(options.longest, TASK_FRAMES))
+        yield continuation(loaded, label, material)
+        yield from missing(loaded, label, material)
+        yield from reconstruction(loaded, label, material, lengths, qualities)
+
+
+def sprite_clips(sprites: Sprites, random_phase: bool, count: int, num_frames: int) -> Material:
+    """Held-out characters in every motion; `count` of them, evenly spaced."""
+    everything = [(c, a, d) for c in sprites.held_out for a in range(3) for d in range(3)]
+    chosen = everything[:: max(1, len(everything) // count)][:count]
+    phases = np.random.default_rng(SEED).integers(8, size=len(everything)) * random_phase
+    clips = [
+        sprites.clip(c, a, d, num_frames, int(phase))
+        for (c, a, d), phase in zip(chosen, phases, strict=False)
+    ]
+    return Material("sprites", "random-phase" if random_phase else "aligned", np.stack(clips))
+
+
+def ball_clips(count: int, num_frames: int) -> Material:
+    """Three balls that bounce; no clip of the training set."""
+    drawn = [bouncing_balls(num_frames, SEED * 1000 + i) for i in range(count)]
+    centres = np.stack([clip.positions for clip in drawn])
+    return Material("balls", "drawn", np.stack([clip.frames for clip in drawn]), centres)
+
+
+def reconstruction(
+    loaded: LoadedModel,
+    label: str,
+    material: Material,
+    lengths: Sequence[int],
+    qualities: Sequence[int],
+) -> Iterator[Row]:
+    """Clips coded and decoded."""
+    for quality in qualities:
+        for length in lengths:
+            clips = material.clips[:, :length]
+            coded = files.write(loaded, files.infer(loaded.vector, clips, quality), quality)
+            found = files.show(loaded.vector, files.read(loaded, coded), quality)
+            parts = np.array([files.payload_bytes(data) for data in coded]).mean(0)
+            yield _row(
+                loaded,
+                label,
+                material,
+                "reconstruction",
+                quality,
+                files.psnr(clips, found).mean(1),
+                length,
+                file_bytes=float(np.mean([len(data) for data in coded])),
+                content_bytes=float(parts[0]),
+                dynamics_bytes=float(parts[1]),
+            )
+
+
+def continuation(loaded: LoadedModel, label: str, material: Material) -> Row:
+    """The first half coded, the second expected."""
+    clips, known = material.clips[:, :TASK_FRAMES], TASK_FRAMES // 2
+    sent = _sent(loaded, clips[:, :known])
+    z = [*sent.z.unbind(1), *[None] * (TASK_FRAMES - known)]
+    drawers = Fleet([Drawer(loaded.tables, None) for _ in clips])
+    expected = _complete(loaded, drawers, z, len(clips))
+    found = files.show(loaded.vector, Symbols(sent.f, expected), TASK_QUALITY)
+    truth = clips[:, known:]
+    repeated = np.repeat(clips[:, known - 1 : known], TASK_FRAMES - known, 1)
+    off, lost = _ball_errors(material, found, range(known, TASK_FRAMES))
+    return _row(
+        loaded,
+        label,
+        material,
+        "continuation",
+        TASK_QUALITY,
+        files.psnr(truth, found[:, known:]).mean(1),
+        TASK_FRAMES,
+        reference_db=float(files.psnr(truth, repeated).mean()),
+        position_px=off,
+        lost=lost,
+    )
+
+
+def missing(loaded: LoadedModel, label: str, material: Material) -> Iterator[Row]:
+    """Clips of which a part in the middle was lost."""
+    clips = material.clips[:, :TASK_FRAMES]
+    sent = _sent(loaded, clips)
+    yield _row(
+        loaded,
+        label,
+        material,
+        "missing",
+        TASK_QUALITY,
+        files.psnr(clips, files.show(loaded.vector, sent, TASK_QUALITY)).mean(1),
+        TASK_FRAMES,
+        share_missing=0.0,
+    )
+    for share in GAPS:
+        count = round(share * TASK_FRAMES)
+        first = (TASK_FRAMES - count) // 2
+        gap = range(first, first + count)
+        filled = torch.stack([_fill(loaded, z, gap) for z in sent.z])
+        found = files.show(loaded.vector, Symbols(sent.f, filled), TASK_QUALITY)
+        known = files.show(loaded.vector, sent, TASK_QUALITY)
+        known[:, first : first + count] = known[:, first - 1 : first]
+        off, lost = _ball_errors(material, found, gap)
+        yield _row(
+            loaded,
+            label,
+            material,
+            "missing",
+            TASK_QUALITY,
+            files.psnr(clips, found).mean(1),
+            TASK_FRAMES,
+            share_missing=share,
+            reference_db=float(files.psnr(clips, known).mean()),
+            position_px=off,
+            lost=lost,
+        )
+
+
+def _sent(loaded: LoadedModel, clips: Clips) -> Symbols:
+    """What files of the clips hold."""
+    coded = files.write(loaded, files.infer(loaded.vector, clips, TASK_QUALITY), TASK_QUALITY)
+    return files.read(loaded, coded)
+
+
+def _fill(loaded: LoadedModel, z: torch.Tensor, gap: range) -> torch.Tensor:
+    """z [T, Z] with a gap filled as `generation.fill` does it."""
+    seeds = [None, *(np.random.default_rng([0, i]) for i in range(1, CANDIDATES))]
+    drawers = [Drawer(loaded.tables, generator) for generator in seeds]
+    given = [None if t in gap else z[t].expand(CANDIDATES, -1) for t in range(len(z))]
+    filled = _complete(loaded, Fleet(drawers), given, CANDIDATES)
+    return filled[int(np.argmin([drawer.bits for drawer in drawers]))]
+
+
+@torch.no_grad()
+def _complete(
+    loaded: LoadedModel, drawers: Fleet, z: Sequence[torch.Tensor | None], count: int
+) -> torch.Tensor:
+    return code_dynamics(loaded.vector, drawers, TASK_QUALITY, z, count)
+
+
+def _ball_errors(
+    material: Material, found: Clips, times: range
+) -> tuple[float | None, float | None]:
+    """Mean distance of balls from where they should be, pixels, and the share not to be found."""
+    if material.centres is None:
+        return None, None
+    distances, lost = [], 0
+    rows, columns = np.mgrid[:64, :64]
+    grid = np.stack([rows, columns], -1) + 0.5
+    for clip, frames, centres in zip(material.clips, found, material.centres, strict=True):
+        for ball in range(centres.shape[1]):
+            y, x = centres[0, ball].astype(int)
+            colour = clip[0, y, x].astype(np.float32)
+            for t in times:
+                near = np.abs(frames[t] - colour).max(-1) < 60
+                if near.sum() < 8:
+                    lost += 1
+                    continue
+                distances.append(np.hypot(*(grid[near].mean(0) - centres[t, ball])))
+    return float(np.mean(distances)), lost / (lost + len(distances))
+
+
+def _row(
+    loaded: LoadedModel,
+    label: str,
+    material: Material,
+    task: str,
+    quality: int,
+    psnr: NDArray[np.float64],
+    frames: int,
+    **values: float | None,
+) -> Row:
+    rng = np.random.default_rng(0)
+    means = rng.choice(psnr, (1000, len(psnr))).mean(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Row(
+        material.set,
+        material.protocol,
+        task,
+        label,
+        loaded.identity.hex(),
+        loaded.vector.config.dynamics,
+        quality,
+        frames,
+        len(psnr),
+        float(psnr.mean()),
+        float(low),
+        float(high),
+        **values,
+    )
+
+
+def _line(row: Row) -> str:
+    known = {k: v for k, v in asdict(row).items() if v is not None and k != "identity"}
+    words = (f"{k} {v:.4g}" if isinstance(v, float) else f"{v}" for k, v in known.items())
+    return "  ".join(words)
+
+
+def _write(path: Path, rows: Sequence[Row]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in fields(Row)])
+        for row in rows:
+            values = asdict(row).values()
+            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,135 @@
+"""Many small clips to files of the vector family and back, side by side.
+
+What is made are the bytes that `dsaecodec encode` makes of each clip, and frames are decoded from
+these bytes alone; only that the networks see many clips at once, which their exactness allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bitstream import (
+    Colour,
+    FrequencyTables,
+    Gop,
+    Header,
+    Segment,
+    SymbolDecoder,
+    SymbolEncoder,
+    join,
+    split,
+)
+from dsaecodec.codec.symbols import Fleet
+from dsaecodec.model_io import LoadedModel
+from dsaecodec.vector.gop_coder import code_content, code_dynamics
+from dsaecodec.vector.gop_encoder import infer_symbols
+from dsaecodec.vector.model import VectorModel
+from dsaecodec.vector.pictures import UNIT
+from dsaecodec.vector.synthesis import to_blocks, to_pictures
+
+Clips = NDArray[np.uint8]
+"""[N, T, H, W, 3]."""
+
+BATCH = 64
+FPS = Fraction(12)
+
+
+class Symbols(NamedTuple):
+    """Integers of clips: f [N, F], z [N, T, Z]."""
+
+    f: Tensor
+    z: Tensor
+
+
+@torch.no_grad()
+def infer(model: VectorModel, clips: Clips, quality: int) -> Symbols:
+    """What an encoder sends."""
+    found = [
+        infer_symbols(model, _blocks(clips[i : i + BATCH]), quality)
+        for i in range(0, len(clips), BATCH)
+    ]
+    return Symbols(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+@torch.no_grad()
+def write(loaded: LoadedModel, symbols: Symbols, quality: int) -> list[bytes]:
+    """Files of clips of at most 128 frames."""
+    files = []
+    for start in range(0, len(symbols.f), BATCH):
+        f, z = (part[start : start + BATCH] for part in symbols)
+        contents, dynamics = (_encoders(loaded.tables, len(f)) for _ in range(2))
+        code_content(loaded.vector, Fleet(contents), quality, f, len(f))
+        code_dynamics(loaded.vector, Fleet(dynamics), quality, z.unbind(1), len(f))
+        files += [
+            _file(loaded, quality, z.shape[1], a.finish(), b.finish())
+            for a, b in zip(contents, dynamics, strict=True)
+        ]
+    return files
+
+
+@torch.no_grad()
+def read(loaded: LoadedModel, files: Sequence[bytes]) -> Symbols:
+    """Symbols of files of one quality and length."""
+    found = []
+    for start in range(0, len(files), BATCH):
+        gops = [split(data)[1][0] for data in files[start : start + BATCH]]
+        quality, num_frames = gops[0].quality, gops[0].num_frames
+        contents = [SymbolDecoder(gop.content, loaded.tables) for gop in gops]
+        dynamics = [SymbolDecoder(gop.segments[0].payload, loaded.tables) for gop in gops]
+        f = code_content(loaded.vector, Fleet(contents), quality, None, len(gops))
+        frames = [None] * num_frames
+        z = code_dynamics(loaded.vector, Fleet(dynamics), quality, frames, len(gops))
+        for decoder in (*contents, *dynamics):
+            decoder.finish()
+        found.append((f, z))
+    return Symbols(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+@torch.no_grad()
+def show(model: VectorModel, symbols: Symbols, quality: int) -> Clips:
+    """Pictures of symbols, as a decoder makes them."""
+    made = []
+    for start in range(0, len(symbols.f), BATCH):
+        f, z = (part[start : start + BATCH].float() for part in symbols)
+        pictures = to_pictures(model.synthesize(f, z, quality), model.config.size)
+        code_values = (UNIT * pictures).round().clamp(0, 255).to(torch.uint8)
+        made.append(code_values.permute(0, 1, 3, 4, 2).numpy())
+    return np.concatenate(made)
+
+
+def payload_bytes(data: bytes) -> tuple[int, int]:
+    """Coder bytes of content and of dynamics in a file."""
+    (gop,) = split(data)[1]
+    return len(gop.content), len(gop.segments[0].payload)
+
+
+def psnr(truth: Clips, found: Clips) -> NDArray[np.float64]:
+    """RGB PSNR of every frame [N, T], at most 100 dB."""
+    difference = truth.astype(np.float32) - found
+    mse = np.square(difference, dtype=np.float64).mean((2, 3, 4))
+    decibels: NDArray[np.float64] = 10 * np.log10(255**2 / np.maximum(mse, 255**2 / 1e10))
+    return decibels
+
+
+def _blocks(clips: Clips) -> Tensor:
+    return to_blocks(torch.from_numpy(clips).permute(0, 1, 4, 2, 3).float() / UNIT)
+
+
+def _encoders(tables: FrequencyTables, count: int) -> list[SymbolEncoder]:
+    return [SymbolEncoder(tables) for _ in range(count)]
+
+
+def _file(
+    loaded: LoadedModel, quality: int, num_frames: int, content: bytes, dynamics: bytes
+) -> bytes:
+    side = loaded.vector.config.size
+    header = Header(loaded.identity, side, side, FPS, Colour(0, True))
+    segment = Segment(0, num_frames, dynamics)
+    return join(header, [Gop(quality, False, num_frames, content, (segment,))])
