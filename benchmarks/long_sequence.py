@@ -289,7 +289,8 @@ def _ball_errors(
                     lost += 1
                     continue
                 distances.append(np.hypot(*(grid[near].mean(0) - centres[t, ball])))
-    return float(np.mean(distances)), lost / (lost + len(distances))
+    off = float(np.mean(distances)) if distances else None
+    return off, lost / (lost + len(distances))
 
 
 def _row(

@@ -71,6 +71,11 @@ class Clip:
         self._codec.cache_clear()
 
     @property
+    def latents(self) -> LatentCodec:
+        """What reads and writes the latents of its GOPs; loads the weights."""
+        return self._codec()
+
+    @property
     def width(self) -> int:
         """Of the picture, pixels."""
         return self.header.width

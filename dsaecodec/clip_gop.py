@@ -25,7 +25,8 @@ class ClipGop:
 
     The latents are decoded when first asked for. Their arrays are read-only: copy one, change it
     and give it to `replace`. h × w is the latent grid, ⌈height/16⌉ × ⌈width/16⌉; docs/spatial.md
-    says what each channel is. Two GOPs are equal if their bytes are.
+    says what each channel is. In streams of the vector family f is [F], f_hyper [0], z [T, Z],
+    steps are [1], see docs/vector.md. Two GOPs are equal if their bytes are.
 
     Attributes:
         header: of the stream it was read from.

@@ -26,7 +26,7 @@ from dsaecodec.errors import BitstreamError, ModelError, UsageError
 from dsaecodec.metrics import MS_SSIM_ABOVE, ms_ssim, rgb_psnr_db, yuv611_psnr_db
 from dsaecodec.rate import bits_per_pixel
 from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video
-from dsaecodec.video.frame import same_matrix
+from dsaecodec.video.frame import RGB, same_matrix
 
 __all__ = ["Comparison", "FrameQuality", "compare", "format_comparison"]
 
@@ -72,8 +72,8 @@ def compare(
     if num_frames is not None and num_frames < 1:
         raise UsageError(f"{num_frames} frames to compare: expected 1 or more")
     with ExitStack() as files:
-        original = _open_video(reference, files)
         decoded = _open_test(test, files, device=device, threads=threads, model=model)
+        original = _open_video(reference, files, rgb=decoded.info.matrix == RGB)
         _check_sizes(original, decoded)
         from dsaecodec.codec.threads import limited_threads  # only now load PyTorch
 
@@ -86,8 +86,8 @@ def compare(
     return _summarize(original, decoded, found)
 
 
-def _open_video(source: Source, files: ExitStack) -> _Clip:
-    video = files.enter_context(open_video(source))
+def _open_video(source: Source, files: ExitStack, *, rgb: bool = False) -> _Clip:
+    video = files.enter_context(open_video(source, rgb=rgb))
     return _Clip(os.fspath(source), video.info, iter(video))
 
 
@@ -177,7 +177,9 @@ def _measure(a_info: VideoInfo, a: Frame420, b_info: VideoInfo, b: Frame420) -> 
 
 
 def _same_colour(a: VideoInfo, b: VideoInfo) -> bool:
-    """Whether the numbers of two planes mean the same."""
+    """Whether the planes of both are YUV and their numbers mean the same."""
+    if RGB in (a.matrix, b.matrix):
+        return False
     return same_matrix(a.matrix, b.matrix) and a.full_range == b.full_range
 
 
@@ -212,7 +214,9 @@ def _summarize(original: _Clip, decoded: _Clip, found: list[FrameQuality]) -> Co
 
 def _notes(a: VideoInfo, b: VideoInfo) -> tuple[str, ...]:
     notes = []
-    if not _same_colour(a, b):
+    if a.matrix == b.matrix == RGB:
+        notes.append("no YUV PSNR: the pictures are RGB")
+    elif not _same_colour(a, b):
         meaning = (
             f"H.273 matrix {info.matrix}, {'full' if info.full_range else 'limited'} range"
             for info in (a, b)

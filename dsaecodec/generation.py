@@ -123,9 +123,9 @@ def sample(
     given = dynamics or content
     if given is None:
         header = _header_of(model)
+        latents = open_latents(header, model=model)
     else:
-        header, quality = given.header, given.gops[0].quality
-    latents = open_latents(header)
+        header, quality, latents = given.header, given.gops[0].quality, given.latents
     if content is not None and dynamics is not None:
         return swap(content, dynamics)
     if content is None and not latents.loaded.is_vector:
@@ -163,7 +163,7 @@ def predict(clip: Clip, num_frames: int, *, seed: int | None = None) -> bytes:
     if last.refs_previous and last.num_frames + num_frames > MAX_GOP_FRAMES:
         most = MAX_GOP_FRAMES - last.num_frames
         raise UsageError(f"{num_frames} frames to predict: at most {most} fit into the last GOP")
-    latents = open_latents(clip.header)
+    latents = clip.latents
     known = last.coded.segments[-1]
     z = last.z_symbols[known.first :]
     generator = None if seed is None else np.random.default_rng(seed)
@@ -208,7 +208,7 @@ def fill(clip: Clip, missing: range, *, seed: int = 0) -> bytes:
     gop = clip.gops[place]
     start = missing.start - gop.first_frame
     gap = range(start, start + len(missing))
-    latents = open_latents(clip.header)
+    latents = clip.latents
     z = fill_frames(latents, gop.coded, gop.z_symbols, gap, seed)
     segments = latents.pack_dynamics(gop.coded, z)
     gops = [other.coded for other in clip.gops]

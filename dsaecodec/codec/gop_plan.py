@@ -16,7 +16,7 @@ from dsaecodec.video.frame import Frame420
 
 CUT_DIFFERENCE = 24.0  # grey levels between thumbnails of neighbouring frames
 CUT_RATIO = 3.0  # and this many times the difference one frame earlier
-THUMBNAIL = 16
+THUMBNAIL, SMALL_THUMBNAIL = 16, 4  # a pixel in so many, each way; the latter of small pictures
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def plan_gops(frames: Iterable[Frame420], gop: int) -> Iterator[GopPlan]:
 def plan_lone_gops(frames: Iterable[Frame420], gop: int) -> Iterator[GopPlan]:
     """The same where no GOP refers to another: of as many frames as fit, from cut to cut."""
     held: list[Frame420] = []
-    for frame, cut in mark_cuts(frames):
+    for frame, cut in mark_cuts(frames, SMALL_THUMBNAIL):
         if held and (cut or len(held) == gop):
             yield GopPlan(tuple(held), len(held) // 2, False)
             held = []
@@ -83,20 +83,24 @@ def _rest(held: list[Frame420], fresh: bool) -> GopPlan:
     return GopPlan(tuple(held), len(held) - 1, True)
 
 
-def mark_cuts(frames: Iterable[Frame420]) -> Iterator[tuple[Frame420, bool]]:
-    """Yield (frame, whether a new shot begins with it); False for the very first."""
+def mark_cuts(
+    frames: Iterable[Frame420], stride: int = THUMBNAIL
+) -> Iterator[tuple[Frame420, bool]]:
+    """Yield (frame, whether a new shot begins with it); False for the very first.
+
+    Args:
+        frames: of the video.
+        stride: between the pixels that are looked at.
+    """
     previous: Frame420 | None = None
     before = 0.0
     for frame in frames:
-        difference = _difference(previous, frame) if previous else 0.0
+        difference = _difference(previous, frame, stride) if previous else 0.0
         yield frame, difference > CUT_DIFFERENCE and difference > CUT_RATIO * before
         previous, before = frame, difference
 
 
-def _difference(a: Frame420, b: Frame420) -> float:
+def _difference(a: Frame420, b: Frame420, stride: int) -> float:
     """Mean absolute difference of luma thumbnails."""
-    return float(np.abs(_thumbnail(a.y) - _thumbnail(b.y)).mean())
-
-
-def _thumbnail(luma: np.ndarray) -> np.ndarray:
-    return luma[::THUMBNAIL, ::THUMBNAIL].astype(np.float32)
+    one, other = (frame.y[::stride, ::stride].astype(np.float32) for frame in (a, b))
+    return float(np.abs(one - other).mean())

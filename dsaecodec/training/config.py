@@ -106,11 +106,13 @@ class SketchConfig:
         steps: how many.
         batch: clips a step, over all processes.
         num_frames: frames a clip.
+        bit: squared error that a bit a frame is worth.
     """
 
     steps: int = 6000
     batch: int = 24
     num_frames: int = 8
+    bit: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,13 @@ class SequencesConfig:
         steps: how many.
         batch: clips a step, over all processes.
         num_frames: frames of the longest clips; the shortest have half as many.
+        bit: squared error that a bit a frame is worth, at quality 50.
     """
 
     steps: int = 6000
     batch: int = 16
     num_frames: int = 16
+    bit: float = 0.2
 
 
 @dataclass(frozen=True)

@@ -288,7 +288,7 @@ class Trainer:
         try:
             if config.is_vector:
                 shape = (config.sequences.num_frames, config.vector.size)
-                return VectorJudge(self._judged, *shape, device)
+                return VectorJudge(self._judged, *shape, device, config.sequences.bit)
             return Judge(self._judged, config.clips.num_frames, device)
         except ConfigError as error:
             self._say_once(f"not judged on the way: {error}")

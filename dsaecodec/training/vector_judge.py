@@ -11,7 +11,7 @@ from dsaecodec.model_io import load_model
 from dsaecodec.training.judge import QUALITIES, Judgement
 from dsaecodec.training.pictures import Picture
 from dsaecodec.training.shots import Shot
-from dsaecodec.training.vector_objective import BIT, code_clips, lagrangian
+from dsaecodec.training.vector_objective import code_clips, lagrangian
 from dsaecodec.training.vector_stages import SequenceSampler, to_input
 from dsaecodec.vector.model import VectorModel
 from dsaecodec.vector.pictures import UNIT
@@ -28,14 +28,21 @@ class VectorJudge:
         num_frames: frames a clip.
         size: of their pictures.
         device: where to compute.
+        bit: squared error that a bit a frame is worth at quality 50.
 
     Raises:
         ConfigError: none of them fits.
     """
 
     def __init__(
-        self, shots: Sequence[Shot], num_frames: int, size: int, device: torch.device
+        self,
+        shots: Sequence[Shot],
+        num_frames: int,
+        size: int,
+        device: torch.device,
+        bit: float,
     ) -> None:
+        self._bit = bit
         sampler = SequenceSampler(shots, num_frames, size)
         self._blocks = to_input(sampler.middle(num_frames, NUM_CLIPS)).to(device)
 
@@ -49,7 +56,7 @@ class VectorJudge:
             quality = torch.full((num_clips,), number, device=self._blocks.device)
             coded = code_clips(model, self._blocks, quality, None)
             psnr = 10 * torch.log10(255**2 / coded.errors.clamp(min=1e-3)).mean()
-            cost = coded.errors / lagrangian(quality) + BIT * coded.bits_a_frame
+            cost = coded.errors / lagrangian(quality) + self._bit * coded.bits_a_frame
             bits_f, bits_z = float(coded.bits_f.mean()), float(coded.bits_z.mean()) / num_frames
             rates = (bits_f / pixels, bits_z / pixels, float(coded.bits_a_frame.mean()) / pixels)
             found.append(Judgement(number, float(psnr), *rates, float(cost.mean())))

@@ -2,9 +2,10 @@
 
 For a random quality q of each clip, with its step Δ(q) and λ(q) = 2^((50 - q) / 12.5), it is
 
-    E[ D / λ(q) + 0.2 R ],   D = mse of RGB,   R in bits a frame,
+    E[ D / λ(q) + β R ],   D = mse of RGB,   R in bits a frame,
 
-R being the code length of the exact priors. Latents are noisy first and rounded later.
+β being what a bit is worth (`sequences.bit`), R the code length of the exact priors. Latents are
+noisy first and rounded later.
 """
 
 from __future__ import annotations
@@ -20,9 +21,6 @@ from dsaecodec.training.chance import Noise
 from dsaecodec.training.objective import Terms
 from dsaecodec.vector.model import VectorModel
 from dsaecodec.vector.pictures import UNIT
-
-BIT = 0.2  # squared error that a bit a frame is worth at quality 50
-SKETCH_BIT, SKETCH_LAMBDA = 0.01, 20.0
 
 
 class CodedClips(NamedTuple):
@@ -58,7 +56,9 @@ def lagrangian(quality: Tensor) -> Tensor:
     return torch.exp2((50 - quality.float()) / 12.5)
 
 
-def sketch_terms(model: VectorModel, blocks: Tensor, quality: Tensor, noise: Noise) -> Terms:
+def sketch_terms(
+    model: VectorModel, blocks: Tensor, quality: Tensor, noise: Noise, bit: float
+) -> Terms:
     """The first stage: a universal code, of 1 + 2 log2(1 + |y|) bits, in the priors' place.
 
     Args:
@@ -66,6 +66,7 @@ def sketch_terms(model: VectorModel, blocks: Tensor, quality: Tensor, noise: Noi
         blocks: clips [blocks, N, T, 192].
         quality: [N].
         noise: of the N clips.
+        bit: squared error that a bit a frame is worth.
     """
     f, z = (x.float() for x in model.infer(blocks))
     step = model.step(quality)
@@ -73,7 +74,7 @@ def sketch_terms(model: VectorModel, blocks: Tensor, quality: Tensor, noise: Noi
     bits_f, bits_z = (1 + 2 * torch.log2(1 + y.abs()) for y in (noisy_f, noisy_z))
     decoded = model.decode(noisy_f * step, noisy_z * step[:, None])
     coded = CodedClips(decoded, _errors(blocks, decoded), bits_f.sum(1), bits_z.sum((1, 2)))
-    return coded.terms((coded.errors / SKETCH_LAMBDA + SKETCH_BIT * coded.bits_a_frame).mean())
+    return coded.terms((coded.errors + bit * coded.bits_a_frame).mean() / UNIT)
 
 
 def sequence_terms(
@@ -81,17 +82,17 @@ def sequence_terms(
     blocks: Tensor,
     quality: Tensor,
     noise: Noise | None,
-    rate_weight: float = 1.0,
+    bit: float,
 ) -> Terms:
     """The second stage: everything.
 
     Args:
         model, blocks, quality: as in `sketch_terms`.
         noise: of the N clips; None: latents are rounded.
-        rate_weight: over that of the objective: it rises, so that z does not collapse.
+        bit: squared error that a bit a frame is worth at quality 50.
     """
     coded = code_clips(model, blocks, quality, noise)
-    cost = coded.errors / lagrangian(quality) + BIT * rate_weight * coded.bits_a_frame
+    cost = coded.errors / lagrangian(quality) + bit * coded.bits_a_frame
     return coded.terms(cost.mean())
 
 

@@ -112,7 +112,7 @@ class SketchStage(Stage):
         clips = self._sampler.clips(config.batch, config.num_frames, generator)[share]
         noise = Noise([(*seed, i) for i in range(share.start, share.stop)], team.device)
         blocks = to_input(clips)
-        return sketch_terms(model, blocks, quality.to(blocks.device), noise)
+        return sketch_terms(model, blocks, quality.to(blocks.device), noise, config.bit)
 
 
 class SequenceStage(Stage):
@@ -151,8 +151,8 @@ class SequenceStage(Stage):
             seeds = [(*seed, i) for i in range(share.start, share.stop)]
             noise = Noise(seeds, team.device)
         blocks = to_input(clips)
-        rate_weight = min(1.0, 0.1 + 3 * progress)
-        return sequence_terms(model, blocks, quality.to(blocks.device), noise, rate_weight)
+        bit = config.bit * min(1.0, 0.1 + 3 * progress)  # rises, so that z does not collapse
+        return sequence_terms(model, blocks, quality.to(blocks.device), noise, bit)
 
 
 def start_vectors(model: VectorModel, shots: Sequence[Shot]) -> None:

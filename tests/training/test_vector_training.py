@@ -134,8 +134,8 @@ def test_every_part_of_every_kind_learns(shots, dynamics, full):
     blocks = to_input(SequenceSampler(shots, 5, 64).clips(4, 5, generator_of(3)))
     quality = torch.tensor([30, 50, 70, 80])
     noise = Noise([(i,) for i in range(4)])
-    sketch_terms(model, blocks, quality, noise).loss.backward()
-    sequence_terms(model, blocks, quality, noise).loss.backward()
+    sketch_terms(model, blocks, quality, noise, 0.2).loss.backward()
+    sequence_terms(model, blocks, quality, noise, 0.2).loss.backward()
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     allowed = {"stochastic": (), "static": ("dynamics_prior.",)}.get(
         dynamics, ("dynamics_prior.", "posterior.z.", "posterior.motion.", "synthesis.of_z.")
