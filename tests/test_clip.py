@@ -456,7 +456,7 @@ def test_the_page_shows_the_example_or_runs():
     script = strip((DOCS / "examples" / "latents.py").read_text())
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "python.md").read_text(), re.DOTALL)
     quoted = [block for block in blocks if strip(block) in script]
-    assert len(quoted) == 3 and len(blocks) == 4
+    assert len(quoted) == 3 and len(blocks) == 5
     for block in blocks:
         if block not in quoted:
             exec(compile(block, "docs/python.md", "exec"), {})
