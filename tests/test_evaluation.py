@@ -267,7 +267,7 @@ class WatchedVideo:
     alive: set[int] = set()
     most = 0
 
-    def __init__(self, source: object) -> None:
+    def __init__(self, source: object, rgb: bool = False) -> None:
         self.info = replace(INFO, width=16, height=16)
 
     def __enter__(self) -> WatchedVideo:

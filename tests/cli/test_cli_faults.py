@@ -57,7 +57,7 @@ def assert_one_error(lines: list[str]) -> None:
         (["info", "."], 4),
         (["verify", "missing.dsz"], 4),
         (["encode", "in.mp4", "-o", "out.MP4"], 2),
-        (["eval", "missing.mp4", "missing.dsz"], 3),
+        (["eval", "missing.mp4", "missing.dsz"], 4),
     ],
 )
 def test_mistakes_are_one_line_and_an_exit_code(
