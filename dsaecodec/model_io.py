@@ -24,7 +24,7 @@ from dsaecodec.likelihood import NUM_TABLES
 from dsaecodec.model_store import SPATIAL, VECTOR, find_model, identity_of, read_model_file
 from dsaecodec.output import staged
 from dsaecodec.spatial.model import SpatialConfig, SpatialModel
-from dsaecodec.vector.model import DYNAMICS, VectorConfig, VectorModel
+from dsaecodec.vector.model import DYNAMICS, PRODUCTS, VectorConfig, VectorModel
 
 Model = SpatialModel | VectorModel
 
@@ -56,12 +56,12 @@ LARGEST_VECTOR = {
     "size": 256,
     "f_channels": 256,
     "z_channels": 64,
-    "rank": 512,
+    "rank": 1024,
     "f_width": 1024,
     "z_width": 1024,
     "hidden": 512,
 }
-WORDS: dict[str, tuple[str, ...]] = {"dynamics": DYNAMICS}
+WORDS = {"dynamics": DYNAMICS, "products": PRODUCTS}
 _KINDS = {
     SPATIAL: _Kind(SpatialConfig, SpatialModel, LARGEST_SPATIAL, {}, torch.float32),
     VECTOR: _Kind(VectorConfig, VectorModel, LARGEST_VECTOR, WORDS, torch.float16),
@@ -188,6 +188,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def read_detail(path: Path) -> str:
+    """Detail of the blocks of a vector model, as its file says; empty for anything else."""
+    if path.suffix != ".safetensors":
+        return ""
+    model = load_model(str(path), "cpu").model
+    return model.config.detail if isinstance(model, VectorModel) else ""
+
+
 def choose_device(device: str) -> torch.device:
     """Device of the float networks: "auto" prefers CUDA."""
     if device == "auto":
@@ -208,7 +216,9 @@ def _parse(data: bytes) -> tuple[_Kind, Any, dict[str, Tensor]]:
         raise ValueError(f"format {metadata.get('format')!r}, expected {' or '.join(_KINDS)}")
     config = kind.config(**json.loads(metadata["config"]))
     for name, value in asdict(config).items():
-        if name in kind.words:
+        if name == "detail":
+            legal = type(value) is str and config.is_detail_legal
+        elif name in kind.words:
             legal = value in kind.words[name]
         else:
             legal = type(value) is int and kind.least(name) <= value <= kind.largest.get(name, 1)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 from dsaecodec.errors import ConfigError
 from dsaecodec.model_io import LARGEST_SPATIAL, LARGEST_VECTOR
 from dsaecodec.spatial.model import SpatialConfig
-from dsaecodec.vector.model import DYNAMICS, VectorConfig
+from dsaecodec.vector.model import DYNAMICS, PRODUCTS, VectorConfig
 
 PRESETS = Path(__file__).parent / "presets"
 FAMILIES = ("spatial", "vector")
@@ -106,13 +106,13 @@ class SketchConfig:
         steps: how many.
         batch: clips a step, over all processes.
         num_frames: frames a clip.
-        bit: squared error that a bit a frame is worth.
+        bit: squared error that a bit a frame is worth in the end.
     """
 
     steps: int = 6000
     batch: int = 24
     num_frames: int = 8
-    bit: float = 0.2
+    bit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,15 @@ class SequencesConfig:
         steps: how many.
         batch: clips a step, over all processes.
         num_frames: frames of the longest clips; the shortest have half as many.
+        learning_rate: of the float networks in this stage.
         bit: squared error that a bit a frame is worth, at quality 50.
     """
 
     steps: int = 6000
     batch: int = 16
     num_frames: int = 16
-    bit: float = 0.2
+    learning_rate: float = 1e-3
+    bit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -326,6 +328,7 @@ def _check(config: TrainConfig) -> None:
     choices = {
         "family": FAMILIES,
         "vector.dynamics": DYNAMICS,
+        "vector.products": PRODUCTS,
         "data.drawn": DRAWN,
         "precision": PRECISIONS,
         "compile": COMPILES,
@@ -341,5 +344,10 @@ def _check(config: TrainConfig) -> None:
             raise ConfigError(f"{name} = {values[name]}: expected at most {most}")
     if config.vector.size % 8:
         raise ConfigError(f"vector.size = {config.vector.size}: expected a multiple of 8")
+    if not config.vector.is_detail_legal:
+        raise ConfigError(
+            f"vector.detail = {config.vector.detail!r}: expected a digit 0 to 3 for each block of "
+            "8x8 pixels, or nothing"
+        )
     if config.clips.synthetic > 1:
         raise ConfigError(f"clips.synthetic = {config.clips.synthetic}: expected 0 to 1")

@@ -44,10 +44,16 @@ def parameter_groups(
     return [{"params": p, "lr": rate * r, "ratio": r} for r, p in groups.items()]
 
 
-def schedule(step: int, steps: int) -> float:
-    """Factor of the learning rate in a stage: a short warm-up, constant, cosine at the end."""
+def schedule(step: int, steps: int, decay: float = DECAY) -> float:
+    """Factor of the learning rate in a stage: a short warm-up, constant, cosine at the end.
+
+    Args:
+        step: of the stage.
+        steps: of the whole stage.
+        decay: the part of the stage over which the rate falls.
+    """
     warm = min(1.0, (step + 1) / min(WARM_UP, max(1, steps // 4)))
-    progress = (step - (1 - DECAY) * steps) / (DECAY * steps)
+    progress = (step - (1 - decay) * steps) / (decay * steps)
     if progress < 0:
         return warm
     return warm * (LOWEST + (1 - LOWEST) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))

@@ -16,7 +16,7 @@ from dsaecodec.training.chance import Noise, below, generator_of
 from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.moving_photos import Scene, draw_scene
 from dsaecodec.training.objective import Terms, clip_terms, content_terms, frame_of
-from dsaecodec.training.optimizer import parameter_groups
+from dsaecodec.training.optimizer import DECAY, parameter_groups
 from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.symbols import CodedGop
@@ -35,11 +35,13 @@ class Stage(ABC):
         name: as the log calls it.
         steps: how many.
         number: which stage it is; seeds its random numbers.
+        decay: the part of it over which the learning rate falls.
     """
 
     name: str
     steps: int
     number: int
+    decay: float = DECAY
 
     def __init__(self, config: TrainConfig) -> None:
         self._config = config

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from dsaecodec.errors import ConfigError, UsageError
-from dsaecodec.model_io import read_weights
+from dsaecodec.model_io import read_detail, read_weights
 from dsaecodec.model_store import find_model, identity_of, read_model_file
 from dsaecodec.training.config import TrainConfig, differences, load_config
 from dsaecodec.training.drawn import draw_shots
@@ -20,7 +20,7 @@ from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot, fingerprint
 from dsaecodec.training.team import Team
 from dsaecodec.training.trainer import Progress, Trainer
-from dsaecodec.training.vector_stages import SequenceSampler
+from dsaecodec.training.vector_stages import SequenceSampler, measured_detail
 
 MOST_JOBS = 8
 """Processes that encode for the last stage: each holds a model and a shot."""
@@ -90,7 +90,7 @@ def start_run(
     elif team.leads:
         folder.check_new()
     shots, judged = _read_shots(info, notify)
-    info = _check_shots(request, info, shots)
+    info = _with_detail(_check_shots(request, info, shots), shots, start)
     if not team.agrees(info.to_json() + f"{goes_on}"):
         raise ConfigError(
             "the processes see different folders or data",
@@ -142,6 +142,17 @@ def _check_shots(request: RunRequest, info: RunInfo, shots: Sequence[Shot]) -> R
     return replace(info, fingerprint=found)
 
 
+def _with_detail(info: RunInfo, shots: Sequence[Shot], start: Path | None) -> RunInfo:
+    """Let the model start from, or else the footage, say how much detail blocks have."""
+    config = info.config
+    vector = config.vector
+    if not config.is_vector or vector.products != "blocks" or vector.detail:
+        return info
+    detail = read_detail(start) if start else ""
+    detail = detail or measured_detail(shots, vector.size)
+    return replace(info, config=replace(config, vector=replace(vector, detail=detail)))
+
+
 def _check_enough(config: TrainConfig, shots: Sequence[Shot], team: Team) -> None:
     """Refuse what a later stage could not use, before the first one has begun.
 
@@ -178,6 +189,9 @@ def _check_same(request: RunRequest, info: RunInfo, start: Path | None) -> None:
     changed = []
     if request.preset is not None:
         config = _load_config(request, fine_tune=bool(info.init))
+        if not config.vector.detail:  # the run has measured it
+            vector = replace(config.vector, detail=info.config.vector.detail)
+            config = replace(config, vector=vector)
         changed += differences(info.config, config)
     elif request.settings:
         changed.append(f"--set {request.settings[0]} without --preset")

@@ -179,7 +179,7 @@ class Trainer:
         began = saved = looked = shown = time.monotonic()
         before, shown_step = self._seconds, self.done[stage.name]
         while (step := self.done[stage.name]) < stage.steps:
-            self._set_rates(optimizer, step, stage.steps)
+            self._set_rates(optimizer, schedule(step, stage.steps, stage.decay))
             stop = self._step(stage, step, optimizer, stops())
             self.done[stage.name] = step = step + 1
             now = time.monotonic()
@@ -231,8 +231,7 @@ class Trainer:
         self._window.append(values[:NUM_LOGGED])
         return values[NUM_LOGGED] > 0
 
-    def _set_rates(self, optimizer: Any, step: int, steps: int) -> None:
-        factor = schedule(step, steps)
+    def _set_rates(self, optimizer: Any, factor: float) -> None:
         for group in optimizer.param_groups:
             group["lr"] = group.setdefault("full_lr", group["lr"]) * factor
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,18 +14,20 @@ from dsaecodec.errors import ConfigError
 from dsaecodec.training.chance import Noise, below, generator_of
 from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.objective import Terms
+from dsaecodec.training.optimizer import parameter_groups
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.stages import Stage
 from dsaecodec.training.team import Team
 from dsaecodec.training.vector_objective import sequence_terms, sketch_terms
 from dsaecodec.vector.model import VectorModel
 from dsaecodec.vector.pictures import UNIT
-from dsaecodec.vector.synthesis import to_blocks
+from dsaecodec.vector.synthesis import detail_of, to_blocks
 
-SKETCH_QUALITIES = (70, 96)  # drawn from these, the upper one excluded
+SKETCH_QUALITIES = (50, 76)  # drawn from these, the upper one excluded
 QUALITIES = (20, 86)
 ROUNDED_FROM = 0.7  # of the last stage: latents are rounded, as they will be, not noisy
-FIRST_SPREAD = 8.0  # how much wider than usual latents begin: narrower ones round to zero for good
+MEASURED = 2048  # pictures that decide which blocks vary
+FIRST_SPREAD = 32.0  # how much wider than usual latents begin: narrow ones are slow to tell apart
 
 
 class SequenceSampler:
@@ -90,7 +93,7 @@ class SketchStage(Stage):
         shots: RGB clips.
     """
 
-    name, number = "sketch", 3
+    name, number, decay = "sketch", 3, 1.0
 
     def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
         super().__init__(config)
@@ -112,7 +115,9 @@ class SketchStage(Stage):
         clips = self._sampler.clips(config.batch, config.num_frames, generator)[share]
         noise = Noise([(*seed, i) for i in range(share.start, share.stop)], team.device)
         blocks = to_input(clips)
-        return sketch_terms(model, blocks, quality.to(blocks.device), noise, config.bit)
+        # Free at first: what is the same in all frames then settles in f, what changes in z.
+        bit = config.bit * min(1.0, 0.03 + 1.25 * step / self.steps)
+        return sketch_terms(model, blocks, quality.to(blocks.device), noise, bit)
 
 
 class SequenceStage(Stage):
@@ -123,7 +128,7 @@ class SequenceStage(Stage):
         shots: RGB clips.
     """
 
-    name, number = "sequences", 4
+    name, number, decay = "sequences", 4, 1.0
 
     def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
         super().__init__(config)
@@ -135,6 +140,10 @@ class SequenceStage(Stage):
         """See `Stage`; a mean."""
         config = self._config.sequences
         return config.batch * config.num_frames * 3 // 4 * self._config.vector.size**2
+
+    def groups(self, model: VectorModel) -> list[dict[str, Any]]:
+        """See `Stage`."""
+        return parameter_groups(model, self._config.sequences.learning_rate)
 
     def terms(self, model: VectorModel, step: int, team: Team) -> Terms:
         """See `Stage`."""
@@ -168,3 +177,11 @@ def start_vectors(model: VectorModel, shots: Sequence[Shot]) -> None:
         sampler = SequenceSampler(shots, 1, model.config.size)
         blocks = to_input(sampler.clips(256, 1, generator_of(0)))
         model.synthesis.bias.copy_(blocks.mean((1, 2)))
+
+
+def measured_detail(shots: Sequence[Shot], size: int) -> str:
+    """Detail of the blocks of RGB clips of a size, see `vector.synthesis.BlockProducts`."""
+    sampler = SequenceSampler(shots, 1, size)
+    pictures = torch.stack(sampler.clips(MEASURED, 1, generator_of(0)))
+    blocks = to_blocks(pictures).flatten(1, 2).double()
+    return detail_of(blocks.var(1).sum(1))

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from dsaecodec.exact import IntConv
-from dsaecodec.likelihood import QUALITY_PER_OCTAVE, REFERENCE_QUALITY
+from dsaecodec.likelihood import QUALITY_PER_OCTAVE
 from dsaecodec.vector.posterior import Posterior
 from dsaecodec.vector.prior import ContentPrior, DynamicsPrior
-from dsaecodec.vector.synthesis import Synthesis
+from dsaecodec.vector.synthesis import BLOCK, DETAILS, BlockProducts, LineProducts
 
+UNIT_QUALITY = 30  # at which latents are rounded to whole numbers
+PRODUCTS = ("blocks", "lines")
 DYNAMICS = ("stochastic", "static", "deterministic", "none")
 
 
@@ -47,7 +49,9 @@ class VectorConfig:
     Attributes:
         size: height and width of its pictures, pixels.
         f_channels, z_channels: numbers of f and of z_t.
-        rank: products of f and z_t in a block of 8×8 pixels.
+        products: what pictures are made of, "blocks" or "lines", see `synthesis`.
+        rank: how many, in a block of the highest detail or in all.
+        detail: of each block, see `BlockProducts`.
         f_width, z_width: features of f and of z_t in the synthesis.
         hidden: width of the LSTM of the prior.
         full_posterior: 1: q(z_1:T | x_1:T, f); 0: q(z_t | x_t).
@@ -59,12 +63,20 @@ class VectorConfig:
     size: int = 64
     f_channels: int = 24
     z_channels: int = 8
+    products: str = "blocks"
     rank: int = 100
+    detail: str = ""
     f_width: int = 160
     z_width: int = 96
     hidden: int = 64
     full_posterior: int = 0
     dynamics: str = "stochastic"
+
+    @property
+    def is_detail_legal(self) -> bool:
+        """Whether `detail` has a digit for each block, or is left out."""
+        blocks = (self.size // BLOCK) ** 2
+        return not self.detail or (len(self.detail) == blocks and set(self.detail) <= set(DETAILS))
 
     @property
     def coded_channels(self) -> int:
@@ -86,15 +98,19 @@ class VectorModel(nn.Module):
         )
         if config.dynamics == "deterministic":
             self.dynamics = Dynamics(config.f_channels, config.z_channels, config.hidden)
-        widths = (config.f_width, config.z_width)
-        self.synthesis = Synthesis(*sizes, config.rank, *widths)
+        shape = (*sizes, config.rank, config.f_width, config.z_width)
+        self.synthesis: BlockProducts | LineProducts
+        if config.products == "lines":
+            self.synthesis = LineProducts(*shape)
+        else:
+            self.synthesis = BlockProducts(*shape, config.detail)
 
     def step(self, quality: Tensor) -> Tensor:
-        """Quantization step of latents at qualities [N], [N, 1]; 1 at the reference quality."""
-        return torch.exp2((REFERENCE_QUALITY - quality.float()) / QUALITY_PER_OCTAVE)[:, None]
+        """Quantization step of latents at qualities [N], [N, 1]; halved every 16."""
+        return torch.exp2((UNIT_QUALITY - quality.float()) / QUALITY_PER_OCTAVE)[:, None]
 
     def synthesize(self, f: Tensor, z: Tensor, quality: int) -> Tensor:
-        """Symbols f [N, F] and z [N, T, Z] → blocks [blocks, N, T, 192], see `Synthesis`."""
+        """Symbols f [N, F] and z [N, T, Z] → blocks [blocks, N, T, 192], see `synthesis`."""
         step = self.step(torch.tensor([quality], device=f.device))
         return self.decode(f * step, z * step[:, None])
 

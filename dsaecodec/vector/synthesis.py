@@ -1,4 +1,7 @@
-"""p(x_t | z_t, f): pictures that are products of what f and z_t say."""
+"""p(x_t | z_t, f): pictures that are sums of products of what f and z_t say.
+
+`BlockProducts` for things that take one of a number of poses, `LineProducts` for things that move.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ from torch import Tensor, nn
 
 BLOCK = 8  # pixels of a side
 HIDDEN = 256
+WAVES = 0.3  # radians that a unit of z is worth, standard deviation
+DETAILS = "0123"
+LITTLE, MUCH = 0.003, 0.15  # of the largest variance of a block: where the next detail begins
 
 
 def to_blocks(pictures: Tensor) -> Tensor:
@@ -23,8 +29,8 @@ def to_pictures(blocks: Tensor, size: int) -> Tensor:
     return F.pixel_shuffle(blocks.permute(1, 2, 3, 0).unflatten(3, (side, side)), BLOCK)
 
 
-class Synthesis(nn.Module):
-    """Pictures that are sums of products.
+class BlockProducts(nn.Module):
+    """Blocks that are sums of learned pictures, weighted by products.
 
     Of a block of 8×8 pixels
 
@@ -37,8 +43,74 @@ class Synthesis(nn.Module):
     Args:
         size: of pictures, pixels.
         f_channels, z_channels: of f and z_t.
-        rank: products in a block.
+        rank: products of a block of the highest detail.
         f_width, z_width: features of f and of z_t that a and v are linear in.
+        detail: of each block, a digit of `DETAILS`, see `products`; empty: the highest everywhere.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        f_channels: int,
+        z_channels: int,
+        rank: int,
+        f_width: int,
+        z_width: int,
+        detail: str = "",
+    ) -> None:
+        super().__init__()
+        blocks = (size // BLOCK) ** 2
+        detail = detail or DETAILS[-1] * blocks
+        order = [b for digit in reversed(DETAILS) for b in range(blocks) if detail[b] == digit]
+        self._order, self._place = order, sorted(range(blocks), key=order.__getitem__)
+        counts = [(detail.count(digit), products(rank, digit)) for digit in reversed(DETAILS)]
+        self._groups = [(count, rank) for count, rank in counts if count and rank]
+        total = sum(count * rank for count, rank in self._groups)
+        self.of_f = _network(f_channels, f_width, total)
+        self.of_z = _network(z_channels, z_width, total)
+        last = self.of_f[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.ones_(last.bias)  # pictures of z alone, at first
+        self.weights = nn.ParameterList(
+            torch.randn(count, rank, 3 * BLOCK**2) * (0.1 / math.sqrt(rank))
+            for count, rank in self._groups
+        )
+        self.bias = nn.Parameter(torch.zeros(blocks, 3 * BLOCK**2))
+
+    def forward(self, f: Tensor, z: Tensor) -> Tensor:
+        """f [N, F], z [N, T, Z] → blocks [blocks, N, T, 192], code values / 64."""
+        sizes = [count * rank for count, rank in self._groups]
+        content, pose = self.of_f(f).split(sizes, -1), self.of_z(z).split(sizes, -1)
+        bias = self.bias[self._order, None]
+        made, begin = [], 0
+        for (count, rank), v, a, weight in zip(
+            self._groups, content, pose, self.weights, strict=True
+        ):
+            v = v.unflatten(-1, (count, rank)).transpose(0, 1)[:, :, None]
+            a = a.unflatten(-1, (count, rank)).permute(2, 0, 1, 3)
+            product = (v * a).flatten(1, 2)  # [blocks, N·T, rank]
+            made.append(torch.baddbmm(bias[begin : begin + count], product, weight))
+            begin += count
+        made.append(bias[begin:].expand(-1, z.shape[0] * z.shape[1], -1))
+        return torch.cat(made)[self._place].unflatten(1, z.shape[:2])
+
+
+class LineProducts(nn.Module):
+    """Pictures that are sums of outer products of a column and a row.
+
+    Of colour c, line y and column x
+
+        x_cyx = Σ_r u_ry(z_t) · v_rx(z_t) · w_rc(f) + b_cyx,
+
+    with u and v one network of three layers, the first of which makes waves, and w another. A thing
+    at (y, x) is nearly a few such products, whose factors know one coordinate each: so a network
+    learns places along two lines and not in a plane. What f says mixes them: colours, sizes.
+
+    Args:
+        size: of pictures, pixels.
+        f_channels, z_channels: of f and z_t.
+        rank: products.
+        f_width, z_width: features of f and of z_t that the factors are linear in.
     """
 
     def __init__(
@@ -52,28 +124,52 @@ class Synthesis(nn.Module):
     ) -> None:
         super().__init__()
         self.size, self.rank = size, rank
-        self.blocks = (size // BLOCK) ** 2
-        self.of_f = _network(f_channels, f_width, self.blocks * rank)
-        self.of_z = _network(z_channels, z_width, self.blocks * rank)
-        last = self.of_f[-1]
+        self.of_f = _network(f_channels, f_width, 3 * rank)
+        self.of_z = _network(z_channels, z_width, 2 * rank * size, waves=True)
+        last = self.of_z[-1]
         assert isinstance(last, nn.Linear)
-        nn.init.ones_(last.bias)  # pictures of z alone, at first
-        scale = 0.1 / math.sqrt(rank)
-        self.weight = nn.Parameter(torch.randn(self.blocks, rank, 3 * BLOCK**2) * scale)
-        self.bias = nn.Parameter(torch.zeros(self.blocks, 3 * BLOCK**2))
+        nn.init.normal_(last.weight, std=0.3 / math.sqrt(z_width))
+        self.bias = nn.Parameter(torch.zeros((size // BLOCK) ** 2, 3 * BLOCK**2))
 
     def forward(self, f: Tensor, z: Tensor) -> Tensor:
         """f [N, F], z [N, T, Z] → blocks [blocks, N, T, 192], code values / 64."""
-        shape = (self.blocks, self.rank)
-        content = self.of_f(f).unflatten(-1, shape).transpose(0, 1)[:, :, None]
-        pose = self.of_z(z).unflatten(-1, shape).permute(2, 0, 1, 3)
-        product = (content * pose).flatten(1, 2)  # [blocks, N·T, rank]
-        blocks = torch.baddbmm(self.bias[:, None], product, self.weight)
-        return blocks.unflatten(1, z.shape[:2])
+        count, num_frames = z.shape[:2]
+        lines = self.of_z(z.flatten(0, 1)).unflatten(1, (2, self.rank, self.size))
+        colours = self.of_f(f).unflatten(1, (self.rank, 3)).repeat_interleave(num_frames, 0)
+        columns, rows = lines[:, 0].transpose(1, 2), lines[:, 1, :, None] * colours[..., None]
+        pictures = torch.bmm(columns, rows.flatten(2)).unflatten(2, (3, self.size)).transpose(1, 2)
+        blocks = to_blocks(pictures.unflatten(0, (count, num_frames)))
+        return blocks + self.bias[:, None, None]
 
 
-def _network(channels: int, width: int, out: int) -> nn.Sequential:
+def products(rank: int, digit: str) -> int:
+    """Products of a block of a detail: none, or 4 times as many for each further digit."""
+    return 0 if digit == DETAILS[0] else max(1, rank // 4 ** (len(DETAILS) - 1 - int(digit)))
+
+
+def detail_of(energy: Tensor) -> str:
+    """Detail of blocks, given the variance of each [blocks]: more for those that vary more.
+
+    Blocks that never change have none: `BlockProducts` says their mean.
+    """
+    share = (energy / energy.max().clamp(min=1e-12)).tolist()
+    return "".join(DETAILS[(s > 0) + (s > LITTLE) + (s > MUCH)] for s in share)
+
+
+def _network(channels: int, width: int, out: int, *, waves: bool = False) -> nn.Sequential:
     layers = [nn.Linear(channels, HIDDEN), nn.Linear(HIDDEN, width), nn.Linear(width, out)]
     for layer in layers:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    return nn.Sequential(layers[0], nn.GELU(), layers[1], nn.GELU(), layers[2])
+    if waves:
+        nn.init.normal_(layers[0].weight, std=WAVES)
+        nn.init.uniform_(layers[0].bias, -math.pi, math.pi)
+    first = Sine() if waves else nn.GELU()
+    return nn.Sequential(layers[0], first, layers[1], nn.GELU(), layers[2])
+
+
+class Sine(nn.Module):
+    """sin(x), elementwise: places told apart by waves (Tancik et al. 2020)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return torch.sin(x)

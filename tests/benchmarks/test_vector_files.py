@@ -15,6 +15,7 @@ from dsaecodec.draw import bouncing_balls
 from dsaecodec.generation import fill
 from dsaecodec.model_io import LoadedModel, load_model, save_model
 from dsaecodec.vector.model import VectorConfig, VectorModel
+from tests.vector.conftest import NARROW
 
 QUALITY = 65
 
@@ -22,7 +23,7 @@ QUALITY = 65
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(5)
-    model = VectorModel(VectorConfig(64, 4, 3, 2, 8, 8, 8))
+    model = VectorModel(VectorConfig(64, 4, 3, **NARROW))
     with torch.no_grad():
         model.posterior.f[-1].weight.mul_(30)
         model.posterior.z[-1].weight.mul_(30)

@@ -22,6 +22,7 @@ from dsaecodec.training.vector_objective import code_clips, sequence_terms, sket
 from dsaecodec.training.vector_stages import SequenceSampler, start_vectors, to_input
 from dsaecodec.vector.model import DYNAMICS, VectorConfig, VectorModel
 from dsaecodec.vector.synthesis import to_pictures
+from tests.vector.conftest import NARROW
 
 SMALL = [
     "--threads=1",
@@ -53,7 +54,8 @@ def shots() -> list[Shot]:
 
 def small_model(dynamics: str = "stochastic", full: int = 0) -> VectorModel:
     torch.manual_seed(0)
-    return VectorModel(VectorConfig(64, 5, 3, 4, 8, 8, 8, full, dynamics))
+    config = VectorConfig(64, 5, 3, **NARROW, full_posterior=full, dynamics=dynamics)
+    return VectorModel(config)
 
 
 def test_a_trained_model_encodes_and_keeps_its_bound(tmp_path, monkeypatch):

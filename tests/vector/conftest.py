@@ -11,13 +11,14 @@ from dsaecodec.model_io import save_model
 from dsaecodec.vector.model import VectorConfig, VectorModel
 
 SIZE = 16
+NARROW = {"rank": 4, "f_width": 8, "z_width": 8, "hidden": 8}
 
 
 @pytest.fixture(scope="session")
 def vector_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models with `small` in it."""
     torch.manual_seed(3)
-    model = VectorModel(VectorConfig(SIZE, 5, 3, 4, 8, 8, 8))
+    model = VectorModel(VectorConfig(SIZE, 5, 3, **NARROW))
     with torch.no_grad():
         for parameter in model.dynamics_prior.parameters():
             parameter.mul_(1.5)
