@@ -138,7 +138,7 @@ class PcaCodec(Codec):
         if self._by_motion:
             coder.code(np.array([_motion_table()]), np.array([motion - 4], np.int32))
         symbols = np.rint(values / STEPS[level]).astype(np.int32)
-        coder.code(_table_index(basis.scales[:kept], STEPS[level]), symbols)
+        coder.code(table_indices(basis.scales[:kept], STEPS[level]), symbols)
         return Coded((pack_head(level, len(clip.frames)) + coder.finish(),))
 
     def decode(self, coded: Coded, clip: Clip) -> Frames:
@@ -154,7 +154,7 @@ class PcaCodec(Codec):
                 raise CannotCode(f"{self.label}: {num_frames} frames, at most {MOST_FRAMES}")
             basis = self._basis(clip.group, num_frames, motion)
             kept = COMPONENTS[level]
-            symbols = coder.code(_table_index(basis.scales[:kept], STEPS[level]))
+            symbols = coder.code(table_indices(basis.scales[:kept], STEPS[level]))
             coder.finish()
         except CodecError as error:
             raise CannotCode(f"{self.label}: {error}") from error
@@ -217,12 +217,17 @@ def _fitted(protocol: Protocol, folder: Path | None) -> Basis:
 
 
 def fit(protocol: Protocol) -> Basis:
-    """Fit a basis: D is far greater than the number of clips N, so by their Gram matrix [N, N].
+    """Draw a protocol's clips and fit its basis."""
+    samples = np.stack([clip.reshape(-1) for clip in _draw(protocol)])
+    return fit_samples(samples, protocol.components)
+
+
+def fit_samples(samples: NDArray[np.uint8], components: int) -> Basis:
+    """Fit a basis to clips [N, D]: D is far greater than N, so by their Gram matrix [N, N].
 
     The vectors come from four clips in five, the scales of their values from the others: on the
     clips that made them values are larger than they will be on new ones.
     """
-    samples = np.stack([clip.reshape(-1) for clip in _draw(protocol)])
     count = len(samples) * 4 // 5
     mean = samples[:count].mean(0, dtype=np.float64).astype(np.float32)
     gram = np.zeros((count, count))
@@ -230,7 +235,7 @@ def fit(protocol: Protocol) -> Basis:
         part = samples[:count, block] - mean[block]
         gram += part @ part.T
     energy, mixing = np.linalg.eigh(gram)
-    kept = min(protocol.components, count - 1)
+    kept = min(components, count - 1, int((energy > 1e-7 * energy.max()).sum()))
     best = np.argsort(energy)[::-1][:kept]
     weights = (mixing[:, best] / np.sqrt(np.maximum(energy[best], 1e-6))).T.astype(np.float32)
     vectors = np.empty((kept, samples.shape[1]), np.float32)
@@ -261,7 +266,7 @@ def _draw(protocol: Protocol) -> Iterator[NDArray[np.uint8]]:
         yield draw_character(character, action, direction, protocol.num_frames, phase)
 
 
-def _table_index(scales: Array, step: float) -> NDArray[np.int64]:
+def table_indices(scales: Array, step: float) -> NDArray[np.int64]:
     """The table of each component: its Laplace scale in symbols, centered on zero."""
     octaves = np.log2(np.maximum(scales / step, 1e-9) / SCALE_MIN)
     level = np.clip(np.rint(LEVELS_PER_OCTAVE * octaves), 0, SCALE_LEVELS - 1)
