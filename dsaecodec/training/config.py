@@ -135,6 +135,23 @@ class SequencesConfig:
 
 
 @dataclass(frozen=True)
+class CodingConfig:
+    """Last stage of a vector model: its priors alone, on rounded latents.
+
+    Attributes:
+        steps: how many.
+        batch: clips a step, over all processes.
+        num_frames: frames of the longest clips; the shortest have half as many.
+        learning_rate: the exact layers move at a fixed share of it.
+    """
+
+    steps: int = 3000
+    batch: int = 48
+    num_frames: int = 32
+    learning_rate: float = 5e-3
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run.
 
@@ -148,7 +165,7 @@ class TrainConfig:
         judge_minutes: time between two looks at the held-out clips.
         data: what is learnt from.
         model, content, clips, priors: shape and stages of a spatial model.
-        vector, sketch, sequences: shape and stages of a vector model.
+        vector, sketch, sequences, coding: shape and stages of a vector model.
     """
 
     description: str = ""
@@ -166,6 +183,7 @@ class TrainConfig:
     vector: VectorConfig = field(default_factory=VectorConfig)
     sketch: SketchConfig = field(default_factory=SketchConfig)
     sequences: SequencesConfig = field(default_factory=SequencesConfig)
+    coding: CodingConfig = field(default_factory=CodingConfig)
 
     @property
     def is_vector(self) -> bool:
@@ -175,7 +193,9 @@ class TrainConfig:
     @property
     def stages(self) -> tuple[str, ...]:
         """Names of the stages that have steps, in their order."""
-        names = ("sketch", "sequences") if self.is_vector else ("content", "clips", "priors")
+        names = ("content", "clips", "priors")
+        if self.is_vector:
+            names = ("sketch", "sequences", "coding")
         return tuple(name for name in names if getattr(self, name).steps)
 
     def __post_init__(self) -> None:
@@ -313,6 +333,8 @@ _AT_LEAST = {
     "sketch.num_frames": 1,
     "sequences.batch": 1,
     "sequences.num_frames": 2,
+    "coding.batch": 1,
+    "coding.num_frames": 2,
 }
 
 
@@ -344,6 +366,10 @@ def _check(config: TrainConfig) -> None:
             raise ConfigError(f"{name} = {values[name]}: expected at most {most}")
     if config.vector.size % 8:
         raise ConfigError(f"vector.size = {config.vector.size}: expected a multiple of 8")
+    if not config.vector.f_channels and not config.vector.coded_channels:
+        raise ConfigError(
+            f"vector.f_channels = 0, vector.dynamics = {config.vector.dynamics}: nothing is sent"
+        )
     if not config.vector.is_detail_legal:
         raise ConfigError(
             f"vector.detail = {config.vector.detail!r}: expected a digit 0 to 3 for each block of "

@@ -33,7 +33,7 @@ from dsaecodec.training.stages import ClipStage, ContentStage, PriorStage, Stage
 from dsaecodec.training.symbols import choose, encode_choice, read_choice
 from dsaecodec.training.team import Team
 from dsaecodec.training.vector_judge import VectorJudge
-from dsaecodec.training.vector_stages import SequenceStage, SketchStage, start_vectors
+from dsaecodec.training.vector_stages import CodingStage, SequenceStage, SketchStage, start_vectors
 from dsaecodec.vector.model import VectorModel
 
 AnyJudge = Judge | VectorJudge
@@ -255,6 +255,8 @@ class Trainer:
             return SketchStage(self.config, self._shots)
         if name == "sequences":
             return SequenceStage(self.config, self._shots)
+        if name == "coding":
+            return CodingStage(self.config, self._shots)
         if name == "content":
             return ContentStage(self.config, self._shots)
         if name == "clips":

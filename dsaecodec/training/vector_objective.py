@@ -96,6 +96,21 @@ def sequence_terms(
     return coded.terms(cost.mean())
 
 
+def coding_terms(model: VectorModel, blocks: Tensor, quality: Tensor) -> Terms:
+    """The last stage: the rate of rounded latents, for which only the priors answer.
+
+    Args:
+        model, blocks, quality: as in `sequence_terms`.
+    """
+    with torch.no_grad():
+        f, z = (x.float() for x in model.infer(blocks))
+        step = model.step(quality)
+        symbols_f, symbols_z = torch.round(f / step), torch.round(z / step[:, None])
+    bits_f, bits_z = _bits(model, symbols_f, symbols_z, symbols_f, symbols_z, quality)
+    coded = CodedClips(blocks, torch.zeros_like(bits_f), bits_f, bits_z)
+    return coded.terms(coded.bits_a_frame.mean())
+
+
 def code_clips(
     model: VectorModel, blocks: Tensor, quality: Tensor, noise: Noise | None
 ) -> CodedClips:
@@ -106,10 +121,23 @@ def code_clips(
     symbols_f, symbols_z = round_ste(scaled_f), round_ste(scaled_z)
     said_f = symbols_f if noise is None else noise.add(scaled_f)
     said_z = symbols_z if noise is None else noise.add(scaled_z)
+    bits_f, bits_z = _bits(model, symbols_f, symbols_z, said_f, said_z, quality)
+    decoded = model.decode(said_f * step, said_z * step[:, None])
+    return CodedClips(decoded, _errors(blocks, decoded), bits_f, bits_z)
+
+
+def _bits(
+    model: VectorModel,
+    symbols_f: Tensor,
+    symbols_z: Tensor,
+    said_f: Tensor,
+    said_z: Tensor,
+    quality: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Bits of f and z [N] each, of what is said where priors know the symbols before."""
     bits_f = likelihood.bits(said_f, *model.content_prior.parameters_of(symbols_f, quality))
     bits_z = likelihood.bits(said_z, *_dynamics_parameters(model, symbols_z, quality))
-    decoded = model.decode(said_f * step, said_z * step[:, None])
-    return CodedClips(decoded, _errors(blocks, decoded), bits_f.sum(1), bits_z.sum((1, 2)))
+    return bits_f.sum(1), bits_z.sum((1, 2))
 
 
 def _dynamics_parameters(
@@ -123,7 +151,7 @@ def _dynamics_parameters(
     count, num_frames = symbols.shape[:2]
     states = [prior.init_state(count)]
     for t in range(num_frames - 1):
-        states.append(prior.update(states[-1], symbols[:, t]))
+        states.append(prior.update(states[-1], symbols[:, t], quality))
     parts = (torch.stack(part, 1).flatten(0, 1) for part in zip(*states, strict=True))
     batch = type(states[0])(*parts)
     said = prior.parameters_of(batch, symbols.flatten(0, 1), quality.repeat_interleave(num_frames))

@@ -18,13 +18,14 @@ from dsaecodec.training.optimizer import parameter_groups
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.stages import Stage
 from dsaecodec.training.team import Team
-from dsaecodec.training.vector_objective import sequence_terms, sketch_terms
+from dsaecodec.training.vector_objective import coding_terms, sequence_terms, sketch_terms
 from dsaecodec.vector.model import VectorModel
 from dsaecodec.vector.pictures import UNIT
 from dsaecodec.vector.synthesis import detail_of, to_blocks
 
 SKETCH_QUALITIES = (50, 76)  # drawn from these, the upper one excluded
 QUALITIES = (20, 86)
+CODED_QUALITIES = (5, 101)
 ROUNDED_FROM = 0.7  # of the last stage: latents are rounded, as they will be, not noisy
 MEASURED = 2048  # pictures that decide which blocks vary
 FIRST_SPREAD = 32.0  # how much wider than usual latents begin: narrow ones are slow to tell apart
@@ -55,7 +56,7 @@ class SequenceSampler:
             longest = max(map(len, fitting))
             raise ConfigError(
                 f"no shot of {num_frames} frames to train on: the longest has {longest}",
-                hint=f"--set sequences.num_frames={longest} sketch.num_frames={longest}",
+                hint=f"--set coding.num_frames={longest}, and so for sequences and sketch",
             )
         self._stored: dict[int, Tensor] = {}
 
@@ -150,8 +151,7 @@ class SequenceStage(Stage):
         config, seed = self._config.sequences, (self._config.seed, self.number, step)
         generator = generator_of(*seed)
         share = team.share(config.batch, "sequences")
-        shortest = config.num_frames // 2
-        num_frames = shortest + below(config.num_frames - shortest + 1, generator)
+        num_frames = _random_length(config.num_frames, generator)
         quality = torch.randint(*QUALITIES, (config.batch,), generator=generator)[share]
         clips = self._sampler.clips(config.batch, num_frames, generator)[share]
         progress = step / self.steps
@@ -162,6 +162,44 @@ class SequenceStage(Stage):
         blocks = to_input(clips)
         bit = config.bit * min(1.0, 0.1 + 3 * progress)  # rises, so that z does not collapse
         return sequence_terms(model, blocks, quality.to(blocks.device), noise, bit)
+
+
+class CodingStage(Stage):
+    """The priors alone, which learn longer than pictures do.
+
+    Args:
+        config: the run.
+        shots: RGB clips.
+    """
+
+    name, number, decay = "coding", 5, 1.0
+
+    def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
+        super().__init__(config)
+        self.steps = config.coding.steps
+        self._sampler = SequenceSampler(shots, config.coding.num_frames, config.vector.size)
+
+    @property
+    def pixels(self) -> int:
+        """See `Stage`; a mean."""
+        config = self._config.coding
+        return config.batch * config.num_frames * 3 // 4 * self._config.vector.size**2
+
+    def groups(self, model: VectorModel) -> list[dict[str, Any]]:
+        """See `Stage`."""
+        moving = [*model.content_prior.parameters(), *model.dynamics_prior.parameters()]
+        return parameter_groups(model, self._config.coding.learning_rate, moving)
+
+    def terms(self, model: VectorModel, step: int, team: Team) -> Terms:
+        """See `Stage`."""
+        config, seed = self._config.coding, (self._config.seed, self.number, step)
+        generator = generator_of(*seed)
+        share = team.share(config.batch, "coding")
+        num_frames = _random_length(config.num_frames, generator)
+        quality = torch.randint(*CODED_QUALITIES, (config.batch,), generator=generator)[share]
+        clips = self._sampler.clips(config.batch, num_frames, generator)[share]
+        blocks = to_input(clips)
+        return coding_terms(model, blocks, quality.to(blocks.device))
 
 
 def start_vectors(model: VectorModel, shots: Sequence[Shot]) -> None:
@@ -177,6 +215,11 @@ def start_vectors(model: VectorModel, shots: Sequence[Shot]) -> None:
         sampler = SequenceSampler(shots, 1, model.config.size)
         blocks = to_input(sampler.clips(256, 1, generator_of(0)))
         model.synthesis.bias.copy_(blocks.mean((1, 2)))
+
+
+def _random_length(longest: int, generator: torch.Generator) -> int:
+    shortest = longest // 2
+    return shortest + below(longest - shortest + 1, generator)
 
 
 def measured_detail(shots: Sequence[Shot], size: int) -> str:

@@ -52,10 +52,10 @@ def code_dynamics(
         The integers, float64 [N, T, coded channels].
     """
     prior = model.dynamics_prior
-    state, frames = prior.init_state(count), []
+    state, frames, qualities = prior.init_state(count), [], _tensor(quality, count)
     for given in symbols:
-        z = prior.code(state, _tensor(quality, count), _exchange(coder, given))
-        state = prior.update(state, z)
+        z = prior.code(state, qualities, _exchange(coder, given))
+        state = prior.update(state, z, qualities)
         frames.append(z)
     return torch.stack(frames, 1)
 

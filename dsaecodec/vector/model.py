@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from dsaecodec.exact import IntConv
 from dsaecodec.likelihood import QUALITY_PER_OCTAVE
 from dsaecodec.vector.posterior import Posterior
-from dsaecodec.vector.prior import ContentPrior, DynamicsPrior
+from dsaecodec.vector.prior import UNIT_QUALITY, ContentPrior, DynamicsPrior
 from dsaecodec.vector.synthesis import BLOCK, DETAILS, BlockProducts, LineProducts
 
-UNIT_QUALITY = 30  # at which latents are rounded to whole numbers
 PRODUCTS = ("blocks", "lines")
 DYNAMICS = ("stochastic", "static", "deterministic", "none")
 

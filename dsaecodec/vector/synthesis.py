@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 BLOCK = 8  # pixels of a side
 HIDDEN = 256
-WAVES = 0.3  # radians that a unit of z is worth, standard deviation
+WAVES = 0.1  # radians that a unit of z is worth, standard deviation
 DETAILS = "0123"
 LITTLE, MUCH = 0.003, 0.15  # of the largest variance of a block: where the next detail begins
 

@@ -38,6 +38,9 @@ SMALL = [
     "--set=sequences.steps=4",
     "--set=sequences.batch=4",
     "--set=sequences.num_frames=8",
+    "--set=coding.steps=4",
+    "--set=coding.batch=4",
+    "--set=coding.num_frames=8",
     "--set=judge_minutes=99",
 ]
 
@@ -68,7 +71,7 @@ def test_a_trained_model_encodes_and_keeps_its_bound(tmp_path, monkeypatch):
     stream = dsaecodec.encode(list(clip), model="mine", fps=12)
     assert len(list(dsaecodec.decode(stream))) == 6
     rows = (out / "judge.csv").read_text().splitlines()
-    assert rows[1].startswith("sketch,0,") and rows[-1].startswith("sequences,4,")
+    assert rows[1].startswith("sketch,0,") and rows[-1].startswith("coding,4,")
     assert rows[-1].split(",")[-1] != "", "coded size was compared with the estimate"
 
 
@@ -78,10 +81,10 @@ def test_pieces_make_the_same_model_as_the_whole(tmp_path):
         out.parent.mkdir()
     assert train(whole) == 0
     assert train(pieces, "--max-minutes=1e-6") == 0
-    for _ in range(8):
+    for _ in range(12):
         assert main(["train", "-o", str(pieces), "--resume", "--quiet", "--max-minutes=1e-6"]) == 0
     steps = json.loads(load_metadata(pieces / "m.safetensors")["training"])["steps"]
-    assert steps == {"sketch": 4, "sequences": 4}
+    assert steps == {"sketch": 4, "sequences": 4, "coding": 4}
     assert (whole / "m.safetensors").read_bytes() == (pieces / "m.safetensors").read_bytes()
 
 
@@ -98,6 +101,20 @@ def test_clips_of_another_size_are_refused(tmp_path, capsys):
     assert train(tmp_path / "y", "--set=sequences.num_frames=9") == 2
     assert "no shot of 9 frames" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_the_last_stage_moves_the_priors_alone(tmp_path):
+    before, after = tmp_path / "a", tmp_path / "b"
+    assert train(before, "--set=coding.steps=0") == 0
+    start = str(before / "a.safetensors")
+    rest = ["--set=sketch.steps=0", "--set=sequences.steps=0", "--init", start]
+    assert train(after, *rest) == 0
+    old, new = (load_model(str(p / f"{p.name}.safetensors")).model for p in (before, after))
+    pairs = zip(old.state_dict().items(), new.state_dict().values(), strict=True)
+    moved = {name for (name, was), now in pairs if not torch.equal(was, now)}
+    assert moved > {"content_prior.numbers.mix.weight", "dynamics_prior.head.weight"}
+    assert all("_prior." in name for name in moved)
+    assert train(tmp_path / "c", "--set=vector.f_channels=0", "--set=vector.dynamics=none") == 2
 
 
 def test_the_sampler_goes_round_where_a_shot_loops(shots):

@@ -129,6 +129,7 @@ def test_a_run_takes_detail_from_its_footage_or_its_start(tmp_path: Path):
         "data.num_drawn=4",
         "sequences.num_frames=4",
         "sketch.num_frames=4",
+        "coding.num_frames=4",
     ]
 
     def begin(name: str, init: str | None = None, *more: str) -> str:
