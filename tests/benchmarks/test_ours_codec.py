@@ -5,25 +5,30 @@ from __future__ import annotations
 import io
 import pickle
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import bitstream
+import dsaecodec
 from benchmarks.rd.clip import Clip, rgb_clip
 from benchmarks.rd.codec import CannotCode, Codec, Coded
-from benchmarks.rd.codecs.ours import Ours, our_codecs
+from benchmarks.rd.codecs.ours import Ours, OurVectors, our_codecs
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video
 from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ModelError
 from dsaecodec.metrics import mean_rgb_psnr_db
-from dsaecodec.model_io import load_model
+from dsaecodec.model_io import load_model, save_model
 from dsaecodec.model_store import find_model
 from dsaecodec.spatial.gop_coder import code_dynamics, fixed
 from dsaecodec.spatial.pictures import grid_size
+from dsaecodec.vector.model import VectorConfig, VectorModel
 from dsaecodec.video import Frame420, VideoInfo, rgb_to_420
+from tests.vector.conftest import NARROW
 
+SPATIAL = [codec for codec in our_codecs(None) if isinstance(codec, Ours)]
 DRAWN = list(moving_layers(9, 38, 51, 1))
 
 
@@ -123,11 +128,36 @@ def test_settings_and_size_state_the_weights() -> None:
     loaded = load_model(None, "cpu")
     settings = ours.settings(clip, 30)
     assert f"weights {loaded.identity.hex()}" in settings and "format 2" in settings
-    points = [(c, q) for c in our_codecs() for q in c.all_qualities]
+    points = [(c, q) for c in SPATIAL for q in c.all_qualities]
     assert len({c.settings(clip, q) for c, q in points}) == len(points)
     size = ours.size(clip)
     assert size and size.num_bytes == find_model(None, None).stat().st_size
     assert size.numbers == sum(p.numel() for p in loaded.model.parameters())
+
+
+def test_vectors_are_files_of_the_model_of_their_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = np.random.default_rng(1).integers(0, 255, (5, 16, 16, 3), dtype=np.uint8)
+    clip, ours = rgb_clip("noise 1", "noise", frames, 12), codec("dsaecodec-vector")
+    assert "no model named noise" in (ours.unsuitable(clip) or "")
+    save_model(VectorModel(VectorConfig(16, 5, 3, **NARROW)), tmp_path / "noise.safetensors")
+    monkeypatch.setenv("DSAECODEC_MODELS", str(tmp_path))
+    assert ours.unsuitable(clip) is None
+    larger = rgb_clip("noise 2", "noise", frames.repeat(2, 1).repeat(2, 2), 12)
+    assert "no vector model for such pictures" in (ours.unsuitable(larger) or "")
+    coded = ours.encode(clip, 70)
+    data = dsaecodec.encode(list(frames), model="noise", quality=70, fps=12)
+    assert coded.packets == (data,)
+    decoded = np.stack([np.asarray(frame) for frame in ours.decode(coded, clip)])
+    assert np.array_equal(decoded, np.stack(list(dsaecodec.decode(data))))
+    assert sum(ours.account(coded, clip).values()) == 8 * len(data)
+    size = ours.size(clip)
+    assert size and size.num_bytes == (tmp_path / "noise.safetensors").stat().st_size
+    identity = load_model("noise", "cpu").identity.hex()
+    assert ours.settings(clip, 30) != ours.settings(clip, 45) and identity in ours.settings(
+        clip, 45
+    )
 
 
 def test_what_it_cannot_code() -> None:
@@ -156,4 +186,4 @@ def test_other_weights_are_refused_though_some_are_loaded(monkeypatch: pytest.Mo
 
 def test_it_goes_to_other_processes() -> None:
     for ours in our_codecs("some/model.safetensors"):
-        assert isinstance(ours, Ours) and pickle.loads(pickle.dumps(ours)) == ours
+        assert isinstance(ours, Ours | OurVectors) and pickle.loads(pickle.dumps(ours)) == ours

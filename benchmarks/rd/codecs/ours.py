@@ -6,20 +6,23 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 import bitstream
+import dsaecodec
 from benchmarks.rd.clip import Clip, Frames
 from benchmarks.rd.codec import CannotCode, Codec, Coded, ModelSize
 from benchmarks.rd.measure import as_rgb
 from bitstream import Colour, Gop, Header, StreamWriter, SymbolCounter, SymbolDecoder
-from bitstream.limits import VERSION
+from bitstream.limits import RGB_VERSION, VERSION
 from dsaecodec import __version__
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video
 from dsaecodec.codec.gop_plan import plan_gops
 from dsaecodec.codec.preset import PRESETS
 from dsaecodec.codec.threads import limited_threads
-from dsaecodec.errors import InputVideoError
+from dsaecodec.errors import InputVideoError, ModelError
 from dsaecodec.model_io import LoadedModel, load_model
-from dsaecodec.model_store import find_model
+from dsaecodec.model_store import describe_model, find_model
 from dsaecodec.spatial.gop_coder import code_dynamics, fixed
 from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
 from dsaecodec.spatial.pictures import grid_size
@@ -34,7 +37,7 @@ def our_codecs(model: str | None = None) -> list[Codec]:
     fast = Ours("dsaecodec-fast", "dsaecodec fast", model, "fast")
     slow = Ours("dsaecodec-slow", "dsaecodec slow", model, "slow", all_qualities=_QUALITIES)
     first = OursFromFirstFrame("dsaecodec-first", "dsaecodec, f from the first frame", model)
-    return [medium, fast, slow, first]
+    return [medium, fast, slow, first, OurVectors()]
 
 
 @dataclass(frozen=True)
@@ -86,19 +89,12 @@ class Ours(Codec):
 
     def account(self, coded: Coded, clip: Clip) -> dict[str, float]:
         """What the file's bits went to, and what the prior's memory saved."""
-        data = coded.packets[0]
-        summary = bitstream.scan(io.BytesIO(data))
-        loaded = _load(self.model)
+        data, loaded = coded.packets[0], _load(self.model)
         size = grid_size(clip.info.height, clip.info.width)
         with limited_threads(self.threads):
             reader = bitstream.StreamReader(io.BytesIO(data))
             saved = sum(_saved_by_memory(loaded, size, gop) for gop in reader)
-        return {
-            "content_bits": 8 * summary.content_bytes,
-            "dynamics_bits": 8 * summary.dynamics_bytes,
-            "overhead_bits": 8 * summary.overhead_bytes,
-            "prior_saved_bits": saved,
-        }
+        return {**_shares(data), "prior_saved_bits": saved}
 
 
 @dataclass(frozen=True)
@@ -125,6 +121,65 @@ class OursFromFirstFrame(Ours):
                 writer.write_gop(gop)
         writer.finish()
         return Coded((sink.getvalue(),))
+
+
+@dataclass(frozen=True)
+class OurVectors(Codec):
+    """dsaecodec with the vector model that has the name of a clip's set."""
+
+    name: str = "dsaecodec-vector"
+    label: str = "dsaecodec, vectors"
+    threads: int = 1
+    qualities: tuple[float, ...] = (30.0, 45.0, 60.0, 75.0)
+    all_qualities: tuple[float, ...] = (20.0, 30.0, 45.0, 60.0, 75.0, 90.0)
+
+    def unsuitable(self, clip: Clip) -> str | None:
+        """Only RGB clips of the size of a model that is named like their set."""
+        try:
+            entry = describe_model(find_model(clip.group))
+        except ModelError:
+            return f"{self.label}: no model named {clip.group}"
+        size = (clip.info.height, clip.info.width)
+        if clip.kind != "rgb" or not entry.side or size != (entry.side, entry.side):
+            return f"{self.label}: {clip.group} is no vector model for such pictures"
+        return None
+
+    def settings(self, clip: Clip, quality: float) -> str:
+        """The command, versions and the weights' identity."""
+        identity = _load(clip.group).identity.hex()
+        command = f"dsaecodec encode -q {quality:g} --model {clip.group}"
+        return f"{command}; dsaecodec {__version__}, format {RGB_VERSION}, weights {identity}"
+
+    def encode(self, clip: Clip, quality: float) -> Coded:
+        """Code a clip to one file."""
+        frames = [frame for frame in clip.frames if isinstance(frame, np.ndarray)]
+        options = {"quality": _whole(quality), "threads": self.threads}
+        data = dsaecodec.encode(frames, model=clip.group, fps=clip.info.fps, **options)
+        return Coded((data,))
+
+    def decode(self, coded: Coded, clip: Clip) -> Frames:
+        """Decode a file."""
+        return list(dsaecodec.decode(coded.packets[0], threads=self.threads))
+
+    def size(self, clip: Clip) -> ModelSize | None:
+        """Parameters, and bytes of the weights' file."""
+        if self.unsuitable(clip):
+            return None
+        numbers = sum(p.numel() for p in _load(clip.group).model.parameters())
+        return ModelSize(numbers, find_model(clip.group).stat().st_size)
+
+    def account(self, coded: Coded, clip: Clip) -> dict[str, float]:
+        """What the file's bits went to."""
+        return _shares(coded.packets[0])
+
+
+def _shares(data: bytes) -> dict[str, float]:
+    summary = bitstream.scan(io.BytesIO(data))
+    return {
+        "content_bits": 8 * summary.content_bytes,
+        "dynamics_bits": 8 * summary.dynamics_bytes,
+        "overhead_bits": 8 * summary.overhead_bytes,
+    }
 
 
 _load_once = lru_cache(maxsize=4)(load_model)
