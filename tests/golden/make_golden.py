@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+import dsaecodec
 from bitstream import SoundPacket, SoundTrack
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video, verify_stream
-from dsaecodec.draw import moving_layers
+from dsaecodec.draw import draw_character, moving_layers
+from dsaecodec.draw.characters import Character
 from dsaecodec.video import VideoInfo, rgb_to_420
 
 FOLDER = Path(__file__).parent
@@ -24,6 +26,7 @@ STREAMS = {  # name: frames, height, width, quality, gop
     "v2-natural-everything": (5, 34, 50, 40, 2),
     "v2-natural-compact": (4, 64, 64, 25, 16),
 }
+SPRITES = "v3-sprites"
 
 
 class Bytes:
@@ -44,7 +47,7 @@ class Bytes:
 
 
 def main() -> None:
-    """Writes streams, the luma of those of several GOPs, and adds their digests."""
+    """Writes streams, the luma (of RGB the green) of those of several GOPs, and adds their digests."""
     digests = json.loads(DIGESTS.read_text())
     for name, (num_frames, height, width, quality, gop) in STREAMS.items():
         frames = [rgb_to_420(rgb) for rgb in moving_layers(num_frames, height, width, 5)]
@@ -60,6 +63,13 @@ def main() -> None:
         if sound:
             luma = np.stack([f.y for f in Decoder(io.BytesIO(sink.getvalue()), device="cpu")])
             np.savez_compressed(FOLDER / f"{name}.npz", luma=luma)
+    walk = draw_character(Character.from_index(500), 0, 1, 12, 3)
+    data = dsaecodec.encode(list(walk), model="sprites", quality=65, fps=12)
+    (FOLDER / f"{SPRITES}.dsz").write_bytes(data)
+    report = verify_stream(io.BytesIO(data), device="cpu")
+    digests[f"{SPRITES}.dsz"] = {"symbols": report.symbols, "frames": report.frames}
+    green = np.stack(list(dsaecodec.decode(data)))[..., 1]
+    np.savez_compressed(FOLDER / f"{SPRITES}.npz", luma=green)
     DIGESTS.write_text(json.dumps(digests, indent=2) + "\n")
 
 
