@@ -40,7 +40,7 @@ FPS = 12
 SEED = 7
 NUM_FRAMES = 32
 GAP = range(11, 21)
-SCALE = 2  # screen pixels of a pixel
+SCALE = 2  # screen pixels of a pixel, in pictures that stand still
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,11 +132,12 @@ def _save(path: Path, rows: Sequence[Sequence[Frames]]) -> None:
     joined = [
         np.concatenate([np.pad(c, edge, constant_values=255) for c in row], 2) for row in rows
     ]
-    frames = np.concatenate(joined, 1).repeat(SCALE, 1).repeat(SCALE, 2)
-    pictures = [Image.fromarray(frame) for frame in frames]
-    if len(pictures) == 1:
-        pictures[0].save(path.with_suffix(".png"), optimize=True)
+    frames = np.concatenate(joined, 1)
+    if len(frames) == 1:
+        still = frames[0].repeat(SCALE, 0).repeat(SCALE, 1)
+        Image.fromarray(still).save(path.with_suffix(".png"), optimize=True)
         return
+    pictures = [Image.fromarray(frame) for frame in frames]
     pictures[0].save(
         path.with_suffix(".gif"),
         save_all=True,

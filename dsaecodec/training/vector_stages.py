@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dsaecodec import likelihood
 from dsaecodec.errors import ConfigError
 from dsaecodec.training.chance import Noise, below, generator_of
-from dsaecodec.training.config import TrainConfig
+from dsaecodec.training.config import CodingConfig, SequencesConfig, SketchConfig, TrainConfig
 from dsaecodec.training.objective import Terms
 from dsaecodec.training.optimizer import parameter_groups
 from dsaecodec.training.shots import Shot
@@ -23,10 +23,7 @@ from dsaecodec.vector.model import VectorModel
 from dsaecodec.vector.pictures import UNIT
 from dsaecodec.vector.synthesis import detail_of, to_blocks
 
-SKETCH_QUALITIES = (50, 76)  # drawn from these, the upper one excluded
-QUALITIES = (20, 86)
-CODED_QUALITIES = (5, 101)
-ROUNDED_FROM = 0.7  # of the last stage: latents are rounded, as they will be, not noisy
+ROUNDED_FROM = 0.7  # of the second stage: latents are rounded, as they will be, not noisy
 MEASURED = 2048  # pictures that decide which blocks vary
 FIRST_SPREAD = 32.0  # how much wider than usual latents begin: narrow ones are slow to tell apart
 
@@ -86,61 +83,79 @@ def to_input(clips: Sequence[Tensor]) -> Tensor:
     return to_blocks(torch.stack(list(clips))).float().contiguous() / UNIT
 
 
-class SketchStage(Stage):
-    """Latents and pictures, without the real priors, which take half the time.
+class Batch(NamedTuple):
+    """What a step looks at: a process's share of it.
+
+    Attributes:
+        blocks: clips [blocks, N, T, 192].
+        quality: of each [N].
+        noise: of each.
+    """
+
+    blocks: Tensor
+    quality: Tensor
+    noise: Noise
+
+
+class VectorStage(Stage):
+    """A stage of a vector model: clips of a length, at qualities, drawn at random.
 
     Args:
         config: the run.
         shots: RGB clips.
+
+    Attributes:
+        qualities: drawn from these, the upper one excluded.
+        varied: clips have from half the stage's frames on, to all of them.
     """
 
-    name, number, decay = "sketch", 3, 1.0
+    decay = 1.0
+    qualities: tuple[int, int]
+    varied = True
 
     def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
         super().__init__(config)
-        self.steps = config.sketch.steps
-        self._sampler = SequenceSampler(shots, config.sketch.num_frames, config.vector.size)
-
-    @property
-    def pixels(self) -> int:
-        """See `Stage`."""
-        config = self._config.sketch
-        return config.batch * config.num_frames * self._config.vector.size**2
-
-    def terms(self, model: VectorModel, step: int, team: Team) -> Terms:
-        """See `Stage`."""
-        config, seed = self._config.sketch, (self._config.seed, self.number, step)
-        generator = generator_of(*seed)
-        share = team.share(config.batch, "sketch")
-        quality = torch.randint(*SKETCH_QUALITIES, (config.batch,), generator=generator)[share]
-        clips = self._sampler.clips(config.batch, config.num_frames, generator)[share]
-        noise = Noise([(*seed, i) for i in range(share.start, share.stop)], team.device)
-        blocks = to_input(clips)
-        # Free at first: what is the same in all frames then settles in f, what changes in z.
-        bit = config.bit * min(1.0, 0.03 + 1.25 * step / self.steps)
-        return sketch_terms(model, blocks, quality.to(blocks.device), noise, bit)
-
-
-class SequenceStage(Stage):
-    """Everything, on clips of random length.
-
-    Args:
-        config: the run.
-        shots: RGB clips.
-    """
-
-    name, number, decay = "sequences", 4, 1.0
-
-    def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
-        super().__init__(config)
-        self.steps = config.sequences.steps
-        self._sampler = SequenceSampler(shots, config.sequences.num_frames, config.vector.size)
+        self._own: SketchConfig | SequencesConfig | CodingConfig = getattr(config, self.name)
+        self.steps = self._own.steps
+        self._sampler = SequenceSampler(shots, self._own.num_frames, config.vector.size)
 
     @property
     def pixels(self) -> int:
         """See `Stage`; a mean."""
-        config = self._config.sequences
-        return config.batch * config.num_frames * 3 // 4 * self._config.vector.size**2
+        frames = self._own.num_frames * 3 // 4 if self.varied else self._own.num_frames
+        return self._own.batch * frames * self._config.vector.size**2
+
+    def _draw(self, step: int, team: Team) -> Batch:
+        seed, count = (self._config.seed, self.number, step), self._own.batch
+        generator = generator_of(*seed)
+        share = team.share(count, self.name)
+        num_frames = self._own.num_frames
+        if self.varied:
+            shortest = num_frames // 2
+            num_frames = shortest + below(num_frames - shortest + 1, generator)
+        quality = torch.randint(*self.qualities, (count,), generator=generator)[share]
+        blocks = to_input(self._sampler.clips(count, num_frames, generator)[share])
+        noise = Noise([(*seed, i) for i in range(share.start, share.stop)], team.device)
+        return Batch(blocks, quality.to(blocks.device), noise)
+
+
+class SketchStage(VectorStage):
+    """Latents and pictures, without the real priors, which take half the time."""
+
+    name, number, qualities, varied = "sketch", 3, (50, 76), False
+
+    def terms(self, model: VectorModel, step: int, team: Team) -> Terms:
+        """See `Stage`."""
+        batch = self._draw(step, team)
+        # Free at first: what is the same in all frames then settles in f, what changes in z.
+        bit = self._config.sketch.bit * min(1.0, 0.03 + 1.25 * step / self.steps)
+        return sketch_terms(model, batch.blocks, batch.quality, batch.noise, bit)
+
+
+class SequenceStage(VectorStage):
+    """Everything."""
+
+    name, number, qualities = "sequences", 4, (20, 86)
 
     def groups(self, model: VectorModel) -> list[dict[str, Any]]:
         """See `Stage`."""
@@ -148,42 +163,17 @@ class SequenceStage(Stage):
 
     def terms(self, model: VectorModel, step: int, team: Team) -> Terms:
         """See `Stage`."""
-        config, seed = self._config.sequences, (self._config.seed, self.number, step)
-        generator = generator_of(*seed)
-        share = team.share(config.batch, "sequences")
-        num_frames = _random_length(config.num_frames, generator)
-        quality = torch.randint(*QUALITIES, (config.batch,), generator=generator)[share]
-        clips = self._sampler.clips(config.batch, num_frames, generator)[share]
-        progress = step / self.steps
-        noise = None
-        if progress < ROUNDED_FROM:
-            seeds = [(*seed, i) for i in range(share.start, share.stop)]
-            noise = Noise(seeds, team.device)
-        blocks = to_input(clips)
-        bit = config.bit * min(1.0, 0.1 + 3 * progress)  # rises, so that z does not collapse
-        return sequence_terms(model, blocks, quality.to(blocks.device), noise, bit)
+        batch, progress = self._draw(step, team), step / self.steps
+        noise = batch.noise if progress < ROUNDED_FROM else None
+        # The rate's weight rises, so that z does not collapse.
+        bit = self._config.sequences.bit * min(1.0, 0.1 + 3 * progress)
+        return sequence_terms(model, batch.blocks, batch.quality, noise, bit)
 
 
-class CodingStage(Stage):
-    """The priors alone, which learn longer than pictures do.
+class CodingStage(VectorStage):
+    """The priors alone, which learn longer than pictures do."""
 
-    Args:
-        config: the run.
-        shots: RGB clips.
-    """
-
-    name, number, decay = "coding", 5, 1.0
-
-    def __init__(self, config: TrainConfig, shots: Sequence[Shot]) -> None:
-        super().__init__(config)
-        self.steps = config.coding.steps
-        self._sampler = SequenceSampler(shots, config.coding.num_frames, config.vector.size)
-
-    @property
-    def pixels(self) -> int:
-        """See `Stage`; a mean."""
-        config = self._config.coding
-        return config.batch * config.num_frames * 3 // 4 * self._config.vector.size**2
+    name, number, qualities = "coding", 5, (5, 101)
 
     def groups(self, model: VectorModel) -> list[dict[str, Any]]:
         """See `Stage`."""
@@ -192,14 +182,8 @@ class CodingStage(Stage):
 
     def terms(self, model: VectorModel, step: int, team: Team) -> Terms:
         """See `Stage`."""
-        config, seed = self._config.coding, (self._config.seed, self.number, step)
-        generator = generator_of(*seed)
-        share = team.share(config.batch, "coding")
-        num_frames = _random_length(config.num_frames, generator)
-        quality = torch.randint(*CODED_QUALITIES, (config.batch,), generator=generator)[share]
-        clips = self._sampler.clips(config.batch, num_frames, generator)[share]
-        blocks = to_input(clips)
-        return coding_terms(model, blocks, quality.to(blocks.device))
+        batch = self._draw(step, team)
+        return coding_terms(model, batch.blocks, batch.quality)
 
 
 def start_vectors(model: VectorModel, shots: Sequence[Shot]) -> None:
@@ -215,11 +199,6 @@ def start_vectors(model: VectorModel, shots: Sequence[Shot]) -> None:
         sampler = SequenceSampler(shots, 1, model.config.size)
         blocks = to_input(sampler.clips(256, 1, generator_of(0)))
         model.synthesis.bias.copy_(blocks.mean((1, 2)))
-
-
-def _random_length(longest: int, generator: torch.Generator) -> int:
-    shortest = longest // 2
-    return shortest + below(longest - shortest + 1, generator)
 
 
 def measured_detail(shots: Sequence[Shot], size: int) -> str:

@@ -47,7 +47,7 @@ class Bytes:
 
 
 def main() -> None:
-    """Writes streams, the luma (of RGB the green) of those of several GOPs, and adds their digests."""
+    """Writes streams, the luma of some (of RGB the green), and adds their digests."""
     digests = json.loads(DIGESTS.read_text())
     for name, (num_frames, height, width, quality, gop) in STREAMS.items():
         frames = [rgb_to_420(rgb) for rgb in moving_layers(num_frames, height, width, 5)]
