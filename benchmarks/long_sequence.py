@@ -42,6 +42,7 @@ from dsaecodec.vector.gop_coder import code_dynamics
 
 LENGTHS = (8, 16, 32, 64, 128)
 GAPS = (0.1, 0.2, 0.3, 0.4, 0.5)
+TASKS = ("reconstruction", "continuation", "missing")
 SEED = 7
 TASK_FRAMES = 32
 TASK_QUALITY = 65
@@ -108,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--balls-models", nargs="+", default=[], metavar="NAME|PATH")
     parser.add_argument("--clips", type=int, default=2664, help="of each protocol, at most")
     parser.add_argument("--few", type=int, default=296, help="for continuations and gaps")
+    parser.add_argument("--tasks", default=",".join(TASKS), help="which of them")
     parser.add_argument("--longest", type=int, default=64, help="frames of the longest clips")
     parser.add_argument("--qualities", default="50,65,80", help="of short clips")
     parser.add_argument("--threads", type=int, default=1)
@@ -120,22 +122,32 @@ def _parser() -> argparse.ArgumentParser:
 def _rows(options: argparse.Namespace) -> Iterator[Row]:
     lengths = [n for n in LENGTHS if n <= options.longest]
     qualities = [int(text) for text in options.qualities.split(",")]
+    tasks = options.tasks.split(",")
     for name in options.sprites_models:
         loaded, sprites = load_model(name, "cpu"), open_sprites(options.sprites)
         label = Path(name).stem
-        aligned = sprite_clips(sprites, False, options.clips, 8)
-        yield from reconstruction(loaded, label, aligned, [8], qualities)
+        if "reconstruction" in tasks:
+            aligned = sprite_clips(sprites, False, options.clips, 8)
+            yield from reconstruction(loaded, label, aligned, [8], qualities)
+            rolled = sprite_clips(sprites, True, options.clips, options.longest)
+            yield from reconstruction(loaded, label, rolled, lengths, [TASK_QUALITY])
         few = sprite_clips(sprites, True, options.few, TASK_FRAMES)
-        yield continuation(loaded, label, few)
-        yield from missing(loaded, label, few)
-        rolled = sprite_clips(sprites, True, options.clips, options.longest)
-        yield from reconstruction(loaded, label, rolled, lengths, [TASK_QUALITY])
+        yield from _guesses(loaded, label, few, tasks)
     for name in options.balls_models:
         loaded, label = load_model(name, "cpu"), Path(name).stem
         material = ball_clips(options.few, max(options.longest, TASK_FRAMES))
+        if "reconstruction" in tasks:
+            yield from reconstruction(loaded, label, material, lengths, qualities)
+        yield from _guesses(loaded, label, material, tasks)
+
+
+def _guesses(
+    loaded: LoadedModel, label: str, material: Material, tasks: Sequence[str]
+) -> Iterator[Row]:
+    if "continuation" in tasks:
         yield continuation(loaded, label, material)
+    if "missing" in tasks:
         yield from missing(loaded, label, material)
-        yield from reconstruction(loaded, label, material, lengths, qualities)
 
 
 def sprite_clips(sprites: Sprites, random_phase: bool, count: int, num_frames: int) -> Material:
