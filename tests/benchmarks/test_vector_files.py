@@ -77,10 +77,13 @@ def test_the_table_of_long_sequences(path, tmp_path, capsys):
     with open(tmp_path / "rows.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     tasks = [row["task"] for row in rows]
-    assert tasks == ["continuation", *["missing"] * 6, *["reconstruction"] * 2]
+    assert tasks == [*["reconstruction"] * 2, "continuation", *["missing"] * 6]
     lengths = [row for row in rows if row["task"] == "reconstruction"]
     assert [row["frames"] for row in lengths] == ["8", "16"]
     for row in lengths:
         total = sum(float(row[f"{part}_bytes"]) for part in ("content", "dynamics"))
         assert float(row["file_bytes"]) == pytest.approx(total + 15, abs=1e-3)
     assert all(float(row["low"]) <= float(row["psnr_db"]) <= float(row["high"]) for row in rows)
+    assert long_sequence.main([*arguments, "--tasks", "continuation"]) == 0
+    with open(tmp_path / "rows.csv", newline="") as file:
+        assert list(csv.DictReader(file)) == [rows[2]]
