@@ -83,20 +83,20 @@ def draw_swaps(path: Path, clips: Sequence[Frames], model: str) -> None:
     nothing = np.full_like(clips[0], 255)
     rows = [[nothing, *clips]]
     for content, shown in zip(streams, clips, strict=True):
-        rows.append([shown, *(_decode(swap(content, motion)) for motion in streams)])
+        rows.append([shown, *(_decode(swap(content, motion), model) for motion in streams)])
     _save(path, rows)
 
 
 def draw_samples(path: Path, model: str, content: Frames) -> None:
     """Clips of nothing but the priors, and motions of one content."""
     rows = [
-        [_decode(sample(model=model, num_frames=16, seed=6 * i + j)) for j in range(6)]
+        [_decode(sample(model=model, num_frames=16, seed=6 * i + j), model) for j in range(6)]
         for i in range(4)
     ]
     _save(path.with_name(f"{path.name}_samples"), rows)
     given = _open(content, model)
     rows = [
-        [_decode(sample(content=given, num_frames=16, seed=6 * i + j)) for j in range(6)]
+        [_decode(sample(content=given, num_frames=16, seed=6 * i + j), model) for j in range(6)]
         for i in range(2)
     ]
     _save(path.with_name(f"{path.name}_motions"), rows)
@@ -105,9 +105,9 @@ def draw_samples(path: Path, model: str, content: Frames) -> None:
 def draw_guesses(path: Path, clips: Sequence[Frames], model: str) -> None:
     """Clips above what is guessed of them."""
     half = NUM_FRAMES // 2
-    expected = [_decode(predict(_open(clip[:half], model), half)) for clip in clips]
+    expected = [_decode(predict(_open(clip[:half], model), half), model) for clip in clips]
     _save(path.with_name(f"{path.name}_continuation"), [list(clips), expected])
-    filled = [_decode(fill(_open(clip, model), GAP)) for clip in clips]
+    filled = [_decode(fill(_open(clip, model), GAP), model) for clip in clips]
     _save(path.with_name(f"{path.name}_missing"), [list(clips), filled])
     for name, guessed in (("continuation", expected), ("missing", filled)):
         strip = [
@@ -119,11 +119,12 @@ def draw_guesses(path: Path, clips: Sequence[Frames], model: str) -> None:
 
 
 def _open(frames: Frames, model: str) -> dsaecodec.Clip:
-    return dsaecodec.open(dsaecodec.encode(list(frames), model=model, quality=QUALITY, fps=FPS))
+    stream = dsaecodec.encode(list(frames), model=model, quality=QUALITY, fps=FPS)
+    return dsaecodec.open(stream, model=model)
 
 
-def _decode(stream: bytes) -> Frames:
-    return np.stack(list(dsaecodec.decode(stream)))
+def _decode(stream: bytes, model: str) -> Frames:
+    return np.stack(list(dsaecodec.decode(stream, model=model)))
 
 
 def _save(path: Path, rows: Sequence[Sequence[Frames]]) -> None:

@@ -136,25 +136,25 @@ class OurVectors(Codec):
     def unsuitable(self, clip: Clip) -> str | None:
         """Only RGB clips of the size of a model that is named like their set."""
         try:
-            entry = describe_model(find_model(clip.group))
+            entry = describe_model(find_model(_set_of(clip)))
         except ModelError:
-            return f"{self.label}: no model named {clip.group}"
+            return f"{self.label}: no model named {_set_of(clip)}"
         size = (clip.info.height, clip.info.width)
         if clip.kind != "rgb" or not entry.side or size != (entry.side, entry.side):
-            return f"{self.label}: {clip.group} is no vector model for such pictures"
+            return f"{self.label}: {_set_of(clip)} is no vector model for such pictures"
         return None
 
     def settings(self, clip: Clip, quality: float) -> str:
         """The command, versions and the weights' identity."""
-        identity = _load(clip.group).identity.hex()
-        command = f"dsaecodec encode -q {quality:g} --model {clip.group}"
+        identity = _load(_set_of(clip)).identity.hex()
+        command = f"dsaecodec encode -q {quality:g} --model {_set_of(clip)}"
         return f"{command}; dsaecodec {__version__}, format {RGB_VERSION}, weights {identity}"
 
     def encode(self, clip: Clip, quality: float) -> Coded:
         """Code a clip to one file."""
         frames = [frame for frame in clip.frames if isinstance(frame, np.ndarray)]
         options = {"quality": _whole(quality), "threads": self.threads}
-        data = dsaecodec.encode(frames, model=clip.group, fps=clip.info.fps, **options)
+        data = dsaecodec.encode(frames, model=_set_of(clip), fps=clip.info.fps, **options)
         return Coded((data,))
 
     def decode(self, coded: Coded, clip: Clip) -> Frames:
@@ -165,12 +165,17 @@ class OurVectors(Codec):
         """Parameters, and bytes of the weights' file."""
         if self.unsuitable(clip):
             return None
-        numbers = sum(p.numel() for p in _load(clip.group).model.parameters())
-        return ModelSize(numbers, find_model(clip.group).stat().st_size)
+        numbers = sum(p.numel() for p in _load(_set_of(clip)).model.parameters())
+        return ModelSize(numbers, find_model(_set_of(clip)).stat().st_size)
 
     def account(self, coded: Coded, clip: Clip) -> dict[str, float]:
         """What the file's bits went to."""
         return _shares(coded.packets[0])
+
+
+def _set_of(clip: Clip) -> str:
+    """The set of a clip, without what says how it was cut."""
+    return clip.group.partition("-")[0]
 
 
 def _shares(data: bytes) -> dict[str, float]:

@@ -235,7 +235,7 @@ def fit_samples(samples: NDArray[np.uint8], components: int) -> Basis:
         part = samples[:count, block] - mean[block]
         gram += part @ part.T
     energy, mixing = np.linalg.eigh(gram)
-    kept = min(components, count - 1, int((energy > 1e-7 * energy.max()).sum()))
+    kept = min(components, count - 1, int((energy > 1e-6 * energy.max()).sum()))
     best = np.argsort(energy)[::-1][:kept]
     weights = (mixing[:, best] / np.sqrt(np.maximum(energy[best], 1e-6))).T.astype(np.float32)
     vectors = np.empty((kept, samples.shape[1]), np.float32)
