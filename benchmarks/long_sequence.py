@@ -45,6 +45,7 @@ GAPS = (0.1, 0.2, 0.3, 0.4, 0.5)
 TASKS = ("reconstruction", "continuation", "missing")
 SEED = 7
 TASK_FRAMES = 32
+CLIPS_AT_ONCE = 37
 TASK_QUALITY = 65
 
 
@@ -240,7 +241,8 @@ def missing(loaded: LoadedModel, label: str, material: Material) -> Iterator[Row
         count = round(share * TASK_FRAMES)
         first = (TASK_FRAMES - count) // 2
         gap = range(first, first + count)
-        filled = torch.stack([_fill(loaded, z, gap) for z in sent.z])
+        parts = sent.z.split(CLIPS_AT_ONCE)
+        filled = torch.cat([_fill(loaded, z, gap) for z in parts])
         found = files.show(loaded.vector, Symbols(sent.f, filled), TASK_QUALITY)
         known = files.show(loaded.vector, sent, TASK_QUALITY)
         known[:, first : first + count] = known[:, first - 1 : first]
@@ -267,12 +269,18 @@ def _sent(loaded: LoadedModel, clips: Clips) -> Symbols:
 
 
 def _fill(loaded: LoadedModel, z: torch.Tensor, gap: range) -> torch.Tensor:
-    """z [T, Z] with a gap filled as `generation.fill` does it."""
-    seeds = [None, *(np.random.default_rng([0, i]) for i in range(1, CANDIDATES))]
-    drawers = [Drawer(loaded.tables, generator) for generator in seeds]
-    given = [None if t in gap else z[t].expand(CANDIDATES, -1) for t in range(len(z))]
-    filled = _complete(loaded, Fleet(drawers), given, CANDIDATES)
-    return filled[int(np.argmin([drawer.bits for drawer in drawers]))]
+    """z [N, T, Z] with a gap filled as `generation.fill` does it."""
+    drawers = [
+        Drawer(loaded.tables, np.random.default_rng([0, i]) if i else None)
+        for _ in z
+        for i in range(CANDIDATES)
+    ]
+    given = [
+        None if t in gap else z[:, t].repeat_interleave(CANDIDATES, 0) for t in range(z.shape[1])
+    ]
+    filled = _complete(loaded, Fleet(drawers), given, len(drawers))
+    bits = np.array([drawer.bits for drawer in drawers]).reshape(-1, CANDIDATES)
+    return filled[torch.arange(len(z)) * CANDIDATES + torch.from_numpy(bits.argmin(1))]
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ from bitstream import SymbolEncoder
 from dsaecodec.sprites import Sprites, open_sprites
 from dsaecodec.tables import build_tables
 
-STEPS = (256.0, 512.0, 1024.0, 2048.0, 4096.0)
+STEPS = (64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0)
 COMPONENTS = {"pca": 512, "pca-class": 128}
 MOTIONS = [(action, direction) for action in range(3) for direction in range(3)]
 PROTOCOLS = {"aligned": 8, "random-phase": 8, "random-phase-32": 32}
