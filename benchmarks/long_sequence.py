@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 if __package__ in (None, ""):  # run as a file: the packages are beside it
@@ -33,6 +34,7 @@ import torch
 
 from benchmarks import vector_files as files
 from benchmarks.vector_files import Clips, Symbols
+from bitstream import FrequencyTables
 from dsaecodec.codec.symbols import Fleet
 from dsaecodec.draw import bouncing_balls
 from dsaecodec.generation import CANDIDATES, Drawer
@@ -47,6 +49,28 @@ SEED = 7
 TASK_FRAMES = 32
 CLIPS_AT_ONCE = 37
 TASK_QUALITY = 65
+
+
+class Drawers(Fleet):
+    """Drawers that price together what is given to all of them, which is most of it.
+
+    Attributes:
+        bits: code length of what was given to each.
+    """
+
+    def __init__(self, tables: FrequencyTables, generators: Sequence[Generator | None]) -> None:
+        super().__init__([Drawer(tables, generator) for generator in generators])
+        self._tables = tables
+        self.bits = np.zeros(len(generators))
+
+    def code(
+        self, table_index: NDArray[np.uint16], symbols: NDArray[np.int32] | None
+    ) -> NDArray[np.int32]:
+        """One symbol of each."""
+        if symbols is None:
+            return super().code(table_index, None)
+        self.bits += self._tables.cost_bits(table_index, symbols).reshape(len(self.bits))
+        return symbols
 
 
 @dataclass(frozen=True)
@@ -203,7 +227,7 @@ def continuation(loaded: LoadedModel, label: str, material: Material) -> Row:
     clips, known = material.clips[:, :TASK_FRAMES], TASK_FRAMES // 2
     sent = _sent(loaded, clips[:, :known])
     z = [*sent.z.unbind(1), *[None] * (TASK_FRAMES - known)]
-    drawers = Fleet([Drawer(loaded.tables, None) for _ in clips])
+    drawers = Drawers(loaded.tables, [None] * len(clips))
     expected = _complete(loaded, drawers, z, len(clips))
     found = files.show(loaded.vector, Symbols(sent.f, expected), TASK_QUALITY)
     truth = clips[:, known:]
@@ -270,17 +294,14 @@ def _sent(loaded: LoadedModel, clips: Clips) -> Symbols:
 
 def _fill(loaded: LoadedModel, z: torch.Tensor, gap: range) -> torch.Tensor:
     """z [N, T, Z] with a gap filled as `generation.fill` does it."""
-    drawers = [
-        Drawer(loaded.tables, np.random.default_rng([0, i]) if i else None)
-        for _ in z
-        for i in range(CANDIDATES)
-    ]
+    seeds = [np.random.default_rng([0, i]) if i else None for _ in z for i in range(CANDIDATES)]
+    drawers = Drawers(loaded.tables, seeds)
     given = [
         None if t in gap else z[:, t].repeat_interleave(CANDIDATES, 0) for t in range(z.shape[1])
     ]
-    filled = _complete(loaded, Fleet(drawers), given, len(drawers))
-    bits = np.array([drawer.bits for drawer in drawers]).reshape(-1, CANDIDATES)
-    return filled[torch.arange(len(z)) * CANDIDATES + torch.from_numpy(bits.argmin(1))]
+    filled = _complete(loaded, drawers, given, len(seeds))
+    best = torch.from_numpy(drawers.bits.reshape(-1, CANDIDATES).argmin(1))
+    return filled.unflatten(0, (-1, CANDIDATES))[torch.arange(len(z)), best]
 
 
 @torch.no_grad()

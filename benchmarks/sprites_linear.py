@@ -31,9 +31,11 @@ from dsaecodec.tables import build_tables
 
 STEPS = (64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0)
 COMPONENTS = {"pca": 512, "pca-class": 128}
+METHODS = ("webp-lossless", "pca-class", "pca")
 MOTIONS = [(action, direction) for action in range(3) for direction in range(3)]
 PROTOCOLS = {"aligned": 8, "random-phase": 8, "random-phase-32": 32}
 SEED = 7
+CLIPS_AT_ONCE = 64
 
 Samples = NDArray[np.uint8]
 """Clips as vectors [N, T · 64 · 64 · 3]."""
@@ -62,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--train", type=int, default=9000, help="clips to fit on, at most")
     parser.add_argument("--clips", type=int, default=2664, help="held-out clips, at most")
     parser.add_argument("--protocols", default=",".join(PROTOCOLS))
+    parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument(
         "-o", dest="output", type=Path, default=Path("benchmarks/results/sprites_linear")
     )
@@ -70,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     options.output.mkdir(parents=True, exist_ok=True)
     for protocol in options.protocols.split(","):
-        for row in measure(sprites, protocol, options.train, options.clips):
+        for row in measure(
+            sprites, protocol, options.methods.split(","), options.train, options.clips
+        ):
             rows.append(row)
             print("  ".join(f"{v:.5g}" if isinstance(v, float) else f"{v}" for v in row_of(row)))
             with open(options.output / "rows.csv", "w", newline="", encoding="utf-8") as file:
@@ -85,15 +90,19 @@ def row_of(row: Row) -> list[object]:
     return list(asdict(row).values())
 
 
-def measure(sprites: Sprites, protocol: str, train: int, count: int) -> Iterator[Row]:
-    """Every method on one protocol."""
+def measure(
+    sprites: Sprites, protocol: str, methods: Sequence[str], train: int, count: int
+) -> Iterator[Row]:
+    """Methods on one protocol."""
     learnt = _clips(sprites, sprites.train, protocol, train)
     tested = _clips(sprites, sprites.held_out, protocol, count)
-    yield from _webp(protocol, tested)
-    together = [np.concatenate(parts) for parts in (learnt, tested)]
-    yield from _pca("pca", protocol, [together[0]], [together[1]])
-    del together
-    yield from _pca("pca-class", protocol, learnt, tested)
+    if "webp-lossless" in methods:
+        yield from _webp(protocol, tested)
+    if "pca-class" in methods:
+        yield from _pca("pca-class", protocol, learnt, tested)
+    if "pca" in methods:
+        together = [np.concatenate(parts) for parts in (learnt, tested)]
+        yield from _pca("pca", protocol, [together[0]], [together[1]])
 
 
 def _clips(sprites: Sprites, characters: Sequence[int], protocol: str, count: int) -> list[Samples]:
@@ -130,16 +139,17 @@ def _code(
     """PSNR of each clip, mean over its frames, and bytes of its coefficients."""
     tables, psnr, sizes = build_tables(), [], []
     index = table_indices(basis.scales, step)
-    for x in samples:
-        symbols = np.rint(basis.vectors @ (x - basis.mean) / step).astype(np.int32)
-        coder = SymbolEncoder(tables)
-        coder.code(index, symbols)
-        sizes.append(float(len(coder.finish())))
+    for part in np.array_split(samples, -(-len(samples) // CLIPS_AT_ONCE)):
+        symbols = np.rint((part - basis.mean) @ basis.vectors.T / step).astype(np.int32)
+        for one in symbols:
+            coder = SymbolEncoder(tables)
+            coder.code(index, one)
+            sizes.append(float(len(coder.finish())))
         said = basis.mean + (symbols * np.float32(step)) @ basis.vectors
-        error = np.clip(np.rint(said), 0, 255) - x
-        mse = np.square(error).reshape(-1, 64 * 64 * 3).mean(1)
-        psnr.append(float((10 * np.log10(255**2 / np.maximum(mse, 255**2 / 1e10))).mean()))
-    return np.array(psnr), np.array(sizes)
+        error = np.clip(np.rint(said), 0, 255) - part
+        mse = np.square(error).reshape(len(part), -1, 64 * 64 * 3).mean(2, dtype=np.float64)
+        psnr.append((10 * np.log10(255**2 / np.maximum(mse, 255**2 / 1e10))).mean(1))
+    return np.concatenate(psnr), np.array(sizes)
 
 
 def _webp(protocol: str, tested: Sequence[Samples]) -> Iterator[Row]:

@@ -85,6 +85,8 @@ def test_presets_are_shipped() -> None:
 
 
 WORDS = {
+    "vector.products": "lines",
+    "vector.detail": "0" + 63 * "3",
     "data.drawn": "balls",
     "precision": "float32",
     "compile": "never",
