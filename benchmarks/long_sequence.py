@@ -17,14 +17,12 @@ their centres are off, over those still to be seen, and `lost` the share of thos
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
 if __package__ in (None, ""):  # run as a file: the packages are beside it
@@ -34,43 +32,16 @@ import torch
 
 from benchmarks import vector_files as files
 from benchmarks.vector_files import Clips, Symbols
-from bitstream import FrequencyTables
-from dsaecodec.codec.symbols import Fleet
 from dsaecodec.draw import bouncing_balls
-from dsaecodec.generation import CANDIDATES, Drawer
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.sprites import Sprites, open_sprites
-from dsaecodec.vector.gop_coder import code_dynamics
 
 LENGTHS = (8, 16, 32, 64, 128)
 GAPS = (0.1, 0.2, 0.3, 0.4, 0.5)
 TASKS = ("reconstruction", "continuation", "missing")
 SEED = 7
 TASK_FRAMES = 32
-CLIPS_AT_ONCE = 37
 TASK_QUALITY = 65
-
-
-class Drawers(Fleet):
-    """Drawers that price together what is given to all of them, which is most of it.
-
-    Attributes:
-        bits: code length of what was given to each.
-    """
-
-    def __init__(self, tables: FrequencyTables, generators: Sequence[Generator | None]) -> None:
-        super().__init__([Drawer(tables, generator) for generator in generators])
-        self._tables = tables
-        self.bits = np.zeros(len(generators))
-
-    def code(
-        self, table_index: NDArray[np.uint16], symbols: NDArray[np.int32] | None
-    ) -> NDArray[np.int32]:
-        """One symbol of each."""
-        if symbols is None:
-            return super().code(table_index, None)
-        self.bits += self._tables.cost_bits(table_index, symbols).reshape(len(self.bits))
-        return symbols
 
 
 @dataclass(frozen=True)
@@ -123,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for row in _rows(options):
         rows.append(row)
         print(_line(row), flush=True)
-        _write(options.output / "rows.csv", rows)
+        files.write_table(options.output / "rows.csv", Row, rows)
     return 0
 
 
@@ -226,10 +197,8 @@ def continuation(loaded: LoadedModel, label: str, material: Material) -> Row:
     """The first half coded, the second expected."""
     clips, known = material.clips[:, :TASK_FRAMES], TASK_FRAMES // 2
     sent = _sent(loaded, clips[:, :known])
-    z = [*sent.z.unbind(1), *[None] * (TASK_FRAMES - known)]
-    drawers = Drawers(loaded.tables, [None] * len(clips))
-    expected = _complete(loaded, drawers, z, len(clips))
-    found = files.show(loaded.vector, Symbols(sent.f, expected), TASK_QUALITY)
+    expected = files.go_on(loaded, sent, TASK_FRAMES, TASK_QUALITY)
+    found = files.show(loaded.vector, expected, TASK_QUALITY)
     truth = clips[:, known:]
     repeated = np.repeat(clips[:, known - 1 : known], TASK_FRAMES - known, 1)
     off, lost = _ball_errors(material, found, range(known, TASK_FRAMES))
@@ -265,9 +234,8 @@ def missing(loaded: LoadedModel, label: str, material: Material) -> Iterator[Row
         count = round(share * TASK_FRAMES)
         first = (TASK_FRAMES - count) // 2
         gap = range(first, first + count)
-        parts = sent.z.split(CLIPS_AT_ONCE)
-        filled = torch.cat([_fill(loaded, z, gap) for z in parts])
-        found = files.show(loaded.vector, Symbols(sent.f, filled), TASK_QUALITY)
+        filled = files.fill(loaded, sent, gap, TASK_QUALITY)
+        found = files.show(loaded.vector, filled, TASK_QUALITY)
         known = files.show(loaded.vector, sent, TASK_QUALITY)
         known[:, first : first + count] = known[:, first - 1 : first]
         off, lost = _ball_errors(material, found, gap)
@@ -290,25 +258,6 @@ def _sent(loaded: LoadedModel, clips: Clips) -> Symbols:
     """What files of the clips hold."""
     coded = files.write(loaded, files.infer(loaded.vector, clips, TASK_QUALITY), TASK_QUALITY)
     return files.read(loaded, coded)
-
-
-def _fill(loaded: LoadedModel, z: torch.Tensor, gap: range) -> torch.Tensor:
-    """z [N, T, Z] with a gap filled as `generation.fill` does it."""
-    seeds = [np.random.default_rng([0, i]) if i else None for _ in z for i in range(CANDIDATES)]
-    drawers = Drawers(loaded.tables, seeds)
-    given = [
-        None if t in gap else z[:, t].repeat_interleave(CANDIDATES, 0) for t in range(z.shape[1])
-    ]
-    filled = _complete(loaded, drawers, given, len(seeds))
-    best = torch.from_numpy(drawers.bits.reshape(-1, CANDIDATES).argmin(1))
-    return filled.unflatten(0, (-1, CANDIDATES))[torch.arange(len(z)), best]
-
-
-@torch.no_grad()
-def _complete(
-    loaded: LoadedModel, drawers: Fleet, z: Sequence[torch.Tensor | None], count: int
-) -> torch.Tensor:
-    return code_dynamics(loaded.vector, drawers, TASK_QUALITY, z, count)
 
 
 def _ball_errors(
@@ -368,15 +317,6 @@ def _line(row: Row) -> str:
     known = {k: v for k, v in asdict(row).items() if v is not None and k != "identity"}
     words = (f"{k} {v:.4g}" if isinstance(v, float) else f"{v}" for k, v in known.items())
     return "  ".join(words)
-
-
-def _write(path: Path, rows: Sequence[Row]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in fields(Row)])
-        for row in rows:
-            values = asdict(row).values()
-            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
 
 
 if __name__ == "__main__":

@@ -6,12 +6,16 @@ these bytes alone; only that the networks see many clips at once, which their ex
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from fractions import Fraction
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,6 +31,7 @@ from bitstream import (
     split,
 )
 from dsaecodec.codec.symbols import Fleet
+from dsaecodec.generation import CANDIDATES, Drawer
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.vector.gop_coder import code_content, code_dynamics
 from dsaecodec.vector.gop_encoder import infer_symbols
@@ -39,6 +44,29 @@ Clips = NDArray[np.uint8]
 
 BATCH = 64
 FPS = Fraction(12)
+FILLED_AT_ONCE = 37  # clips, each with all its candidates
+
+
+class Drawers(Fleet):
+    """Drawers that price together what is given to all of them, which is most of it.
+
+    Attributes:
+        bits: code length of what was given to each.
+    """
+
+    def __init__(self, tables: FrequencyTables, generators: Sequence[Generator | None]) -> None:
+        super().__init__([Drawer(tables, generator) for generator in generators])
+        self._tables = tables
+        self.bits = np.zeros(len(generators))
+
+    def code(
+        self, table_index: NDArray[np.uint16], symbols: NDArray[np.int32] | None
+    ) -> NDArray[np.int32]:
+        """One symbol of each."""
+        if symbols is None:
+            return super().code(table_index, None)
+        self.bits += self._tables.cost_bits(table_index, symbols).reshape(len(self.bits))
+        return symbols
 
 
 class Symbols(NamedTuple):
@@ -93,6 +121,33 @@ def read(loaded: LoadedModel, files: Sequence[bytes]) -> Symbols:
 
 
 @torch.no_grad()
+def go_on(loaded: LoadedModel, known: Symbols, num_frames: int, quality: int) -> Symbols:
+    """Clips with the likeliest frames appended, up to a number, as `generation.predict` does it."""
+    count = len(known.f)
+    frames = [*known.z.unbind(1), *[None] * (num_frames - known.z.shape[1])]
+    drawers = Drawers(loaded.tables, [None] * count)
+    return Symbols(known.f, code_dynamics(loaded.vector, drawers, quality, frames, count))
+
+
+@torch.no_grad()
+def fill(loaded: LoadedModel, known: Symbols, gap: range, quality: int) -> Symbols:
+    """Clips with the frames of a gap guessed as `generation.fill` does it."""
+    parts = [_fill(loaded, z, gap, quality) for z in known.z.split(FILLED_AT_ONCE)]
+    return Symbols(known.f, torch.cat(parts))
+
+
+def _fill(loaded: LoadedModel, z: Tensor, gap: range, quality: int) -> Tensor:
+    seeds = [np.random.default_rng([0, i]) if i else None for _ in z for i in range(CANDIDATES)]
+    drawers = Drawers(loaded.tables, seeds)
+    frames = [
+        None if t in gap else z[:, t].repeat_interleave(CANDIDATES, 0) for t in range(z.shape[1])
+    ]
+    filled = code_dynamics(loaded.vector, drawers, quality, frames, len(seeds))
+    best = torch.from_numpy(drawers.bits.reshape(-1, CANDIDATES).argmin(1))
+    return filled.unflatten(0, (-1, CANDIDATES))[torch.arange(len(z)), best]
+
+
+@torch.no_grad()
 def show(model: VectorModel, symbols: Symbols, quality: int) -> Clips:
     """Pictures of symbols, as a decoder makes them."""
     made = []
@@ -133,3 +188,13 @@ def _file(
     header = Header(loaded.identity, side, side, FPS, Colour(0, True))
     segment = Segment(0, num_frames, dynamics)
     return join(header, [Gop(quality, False, num_frames, content, (segment,))])
+
+
+def write_table(path: Path, kind: type[Any], rows: Sequence[Any]) -> None:
+    """A table of dataclasses of a kind."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in fields(kind)])
+        for row in rows:
+            values = asdict(row).values()
+            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])

@@ -217,13 +217,15 @@ def _parse(data: bytes) -> tuple[_Kind, Any, dict[str, Tensor]]:
     config = kind.config(**json.loads(metadata["config"]))
     for name, value in asdict(config).items():
         if name == "detail":
-            legal = type(value) is str and config.is_detail_legal
+            legal = type(value) is str
         elif name in kind.words:
             legal = value in kind.words[name]
         else:
             legal = type(value) is int and kind.least(name) <= value <= kind.largest.get(name, 1)
         if not legal:
             raise ValueError(f"config {name} = {value!r}")
+    if isinstance(config, VectorConfig) and config.fault:
+        raise ValueError(f"config {config.fault}")
     return kind, config, tensors
 
 

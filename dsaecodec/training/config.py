@@ -370,10 +370,7 @@ def _check(config: TrainConfig) -> None:
         raise ConfigError(
             f"vector.f_channels = 0, vector.dynamics = {config.vector.dynamics}: nothing is sent"
         )
-    if not config.vector.is_detail_legal:
-        raise ConfigError(
-            f"vector.detail = {config.vector.detail!r}: expected a digit 0 to 3 for each block of "
-            "8x8 pixels, or nothing"
-        )
+    if config.vector.fault:
+        raise ConfigError(f"vector.{config.vector.fault}")
     if config.clips.synthetic > 1:
         raise ConfigError(f"clips.synthetic = {config.clips.synthetic}: expected 0 to 1")

@@ -19,13 +19,12 @@ from dsaecodec.training.shots import Shot
 from dsaecodec.training.stages import Stage
 from dsaecodec.training.team import Team
 from dsaecodec.training.vector_objective import coding_terms, sequence_terms, sketch_terms
-from dsaecodec.vector.model import VectorModel
+from dsaecodec.vector.model import SPREAD, VectorModel
 from dsaecodec.vector.pictures import UNIT
 from dsaecodec.vector.synthesis import detail_of, to_blocks
 
 ROUNDED_FROM = 0.7  # of the second stage: latents are rounded, as they will be, not noisy
 MEASURED = 2048  # pictures that decide which blocks vary
-FIRST_SPREAD = 32.0  # how much wider than usual latents begin: narrow ones are slow to tell apart
 
 
 class SequenceSampler:
@@ -189,10 +188,11 @@ class CodingStage(VectorStage):
 def start_vectors(model: VectorModel, shots: Sequence[Shot]) -> None:
     """Begin with the mean picture, wide latents, and priors that expect them."""
     with torch.no_grad():
-        for network in (model.posterior.f, model.posterior.z):
+        wide = [model.posterior.f, model.posterior.z]
+        for network in wide[:1] if model.posterior.things else wide:
             last = network[-1]
             assert isinstance(last, nn.Linear)
-            last.weight.mul_(FIRST_SPREAD)
+            last.weight.mul_(SPREAD)  # narrow latents are slow to tell apart
         for prior in (model.content_prior, model.dynamics_prior):
             index = likelihood.LEVELS_PER_OCTAVE * math.log2(2 / likelihood.SCALE_MIN)
             prior.numbers.head.bias[1] = index

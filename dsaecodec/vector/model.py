@@ -11,9 +11,12 @@ from dsaecodec.exact import IntConv
 from dsaecodec.likelihood import QUALITY_PER_OCTAVE
 from dsaecodec.vector.posterior import Posterior
 from dsaecodec.vector.prior import UNIT_QUALITY, ContentPrior, DynamicsPrior
-from dsaecodec.vector.synthesis import BLOCK, DETAILS, BlockProducts, LineProducts
+from dsaecodec.vector.synthesis import BLOCK, DETAILS, BlockProducts, features
+from dsaecodec.vector.things import Things
 
-PRODUCTS = ("blocks", "lines")
+PRODUCTS = ("blocks", "things")
+SPREAD = 32.0  # how much wider than usual latents begin,
+F_SPREAD = 4.0  # and the f of first pictures about so wide
 DYNAMICS = ("stochastic", "static", "deterministic", "none")
 
 
@@ -27,18 +30,19 @@ class Dynamics(nn.Module):
 
     def __init__(self, f_channels: int, z_channels: int, hidden: int) -> None:
         super().__init__()
-        self.start = nn.Linear(f_channels, 2 * hidden)
+        self.start = features(f_channels, 2 * hidden, 2 * hidden)
         self.cell = nn.LSTMCell(z_channels, hidden)
         self.out = nn.Linear(hidden, z_channels)
 
     def forward(self, f: Tensor, num_frames: int) -> Tensor:
         """f [N, F] → z [N, T, Z]."""
-        hidden, cell = self.start(f).tanh().chunk(2, dim=1)
+        hidden, cell = self.start(f / F_SPREAD).chunk(2, dim=1)
+        hidden = hidden.tanh()
         frames = [self.out(hidden)]
         for _ in range(num_frames - 1):
             hidden, cell = self.cell(frames[-1], (hidden, cell))
             frames.append(self.out(hidden))
-        return torch.stack(frames, 1)
+        return SPREAD * torch.stack(frames, 1)
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,11 @@ class VectorConfig:
     Attributes:
         size: height and width of its pictures, pixels.
         f_channels, z_channels: numbers of f and of z_t.
-        products: what pictures are made of, "blocks" or "lines", see `synthesis`.
-        rank: how many, in a block of the highest detail or in all.
+        products: what pictures are made of: "blocks", where things take one of a number of poses,
+            see `BlockProducts`; "things", where they move, see `Things`.
+        rank: products of a block of the highest detail.
         detail: of each block, see `BlockProducts`.
-        f_width, z_width: features of f and of z_t in the synthesis.
+        f_width, z_width: features of f and of z_t in the synthesis; `Things` has none of z_t.
         hidden: width of the LSTM of the prior.
         full_posterior: 1: q(z_1:T | x_1:T, f); 0: q(z_t | x_t).
         dynamics: "stochastic": p(z_t | z_<t), the model of the paper. What it is measured against:
@@ -72,10 +77,17 @@ class VectorConfig:
     dynamics: str = "stochastic"
 
     @property
-    def is_detail_legal(self) -> bool:
-        """Whether `detail` has a digit for each block, or is left out."""
+    def fault(self) -> str:
+        """What makes no sense in it; empty: nothing."""
         blocks = (self.size // BLOCK) ** 2
-        return not self.detail or (len(self.detail) == blocks and set(self.detail) <= set(DETAILS))
+        if self.detail and (len(self.detail) != blocks or not set(self.detail) <= set(DETAILS)):
+            return (
+                f"detail = {self.detail!r}: expected a digit 0 to 3 for each block of "
+                "8x8 pixels, or nothing"
+            )
+        if self.products == "things" and self.z_channels % 2:
+            return f"z_channels = {self.z_channels}: expected two for each thing"
+        return ""
 
     @property
     def coded_channels(self) -> int:
@@ -90,18 +102,24 @@ class VectorModel(nn.Module):
         super().__init__()
         self.config = config
         sizes = (config.size, config.f_channels, config.z_channels)
-        self.posterior = Posterior(*sizes, full=bool(config.full_posterior))
+        has_things = config.products == "things"
+        self.posterior = Posterior(
+            *sizes,
+            full=bool(config.full_posterior),
+            begins=config.dynamics == "deterministic",
+            things=has_things,
+        )
         self.content_prior = ContentPrior(config.f_channels)
         self.dynamics_prior = DynamicsPrior(
             config.coded_channels, config.hidden, recurrent=config.dynamics == "stochastic"
         )
         if config.dynamics == "deterministic":
             self.dynamics = Dynamics(config.f_channels, config.z_channels, config.hidden)
-        shape = (*sizes, config.rank, config.f_width, config.z_width)
-        self.synthesis: BlockProducts | LineProducts
-        if config.products == "lines":
-            self.synthesis = LineProducts(*shape)
+        self.synthesis: BlockProducts | Things
+        if has_things:
+            self.synthesis = Things(*sizes, config.f_width)
         else:
+            shape = (*sizes, config.rank, config.f_width, config.z_width)
             self.synthesis = BlockProducts(*shape, config.detail)
 
     def step(self, quality: Tensor) -> Tensor:

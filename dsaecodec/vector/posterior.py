@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dsaecodec.vector.synthesis import BLOCK
+from dsaecodec.vector.synthesis import BLOCK, to_pictures
+from dsaecodec.vector.things import COLOURS, Places
 
 FEATURES = 192
 _PER_BLOCK = 16
@@ -19,14 +20,25 @@ class Posterior(nn.Module):
         f_channels, z_channels: of f and z_t.
         full: q(z_1:T | x_1:T, f), a bidirectional LSTM over the clip; False: the factorized
             q(z_t | x_t), each frame for itself.
+        begins: f says how the clip begins, as deterministic dynamics need it: it is read where the
+            LSTM sees the first frame, not from the mean over all frames.
+        things: z_t are places, see `things.Places`, corrected by the network.
         width: of the LSTMs, each direction.
     """
 
     def __init__(
-        self, size: int, f_channels: int, z_channels: int, *, full: bool, width: int = 96
+        self,
+        size: int,
+        f_channels: int,
+        z_channels: int,
+        *,
+        full: bool,
+        begins: bool = False,
+        things: bool = False,
+        width: int = 96,
     ) -> None:
         super().__init__()
-        self.full = full
+        self.size, self.full, self.begins, self.things = size, full, begins, things
         blocks = (size // BLOCK) ** 2
         self.local = nn.Parameter(torch.randn(blocks, 3 * BLOCK**2, _PER_BLOCK) / 14)
         self.frame = nn.Sequential(
@@ -34,7 +46,10 @@ class Posterior(nn.Module):
             nn.Linear(blocks * _PER_BLOCK, FEATURES),
             nn.GELU(),
         )
-        self.content = nn.LSTM(FEATURES, width, batch_first=True, bidirectional=True)
+        if things:
+            self.places = Places(z_channels // 2)
+        described = FEATURES + 2 * COLOURS * things
+        self.content = nn.LSTM(described, width, batch_first=True, bidirectional=True)
         self.f = nn.Sequential(nn.Linear(2 * width, 128), nn.GELU(), nn.Linear(128, f_channels))
         seen = FEATURES
         if full:
@@ -49,8 +64,15 @@ class Posterior(nn.Module):
         shape = frames.shape[1:3]
         local = torch.bmm(frames.flatten(1, 2), self.local).transpose(0, 1)
         seen = self.frame(local.flatten(1)).unflatten(0, shape)
-        f = self.f(self.content(seen)[0].mean(1))
-        if not self.full:
-            return f, self.z(seen)
-        joint = torch.cat([seen, f[:, None].expand(-1, shape[1], -1)], 2)
-        return f, self.z(self.motion(joint)[0])
+        described, places = seen, None
+        if self.things:
+            pictures = to_pictures(frames, self.size).flatten(0, 1)
+            places, colours = (x.unflatten(0, shape) for x in self.places(pictures))
+            described = torch.cat([seen, colours], 2)
+        content = self.content(described)[0]
+        f = self.f(content[:, 0] if self.begins else content.mean(1))
+        if self.full:
+            joint = torch.cat([seen, f[:, None].expand(-1, shape[1], -1)], 2)
+            seen = self.motion(joint)[0]
+        z = self.z(seen)
+        return f, z if places is None else z + places

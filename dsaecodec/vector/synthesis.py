@@ -1,7 +1,4 @@
-"""p(x_t | z_t, f): pictures that are sums of products of what f and z_t say.
-
-`BlockProducts` for things that take one of a number of poses, `LineProducts` for things that move.
-"""
+"""p(x_t | z_t, f): pictures that are sums of products of what f and z_t say."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ from torch import Tensor, nn
 
 BLOCK = 8  # pixels of a side
 HIDDEN = 256
-WAVES = 0.1  # radians that a unit of z is worth, standard deviation
 DETAILS = "0123"
 LITTLE, MUCH = 0.003, 0.15  # of the largest variance of a block: where the next detail begins
 
@@ -66,8 +62,8 @@ class BlockProducts(nn.Module):
         counts = [(detail.count(digit), products(rank, digit)) for digit in reversed(DETAILS)]
         self._groups = [(count, rank) for count, rank in counts if count and rank]
         total = sum(count * rank for count, rank in self._groups)
-        self.of_f = _network(f_channels, f_width, total)
-        self.of_z = _network(z_channels, z_width, total)
+        self.of_f = features(f_channels, f_width, total)
+        self.of_z = features(z_channels, z_width, total)
         last = self.of_f[-1]
         assert isinstance(last, nn.Linear)
         nn.init.ones_(last.bias)  # pictures of z alone, at first
@@ -95,53 +91,6 @@ class BlockProducts(nn.Module):
         return torch.cat(made)[self._place].unflatten(1, z.shape[:2])
 
 
-class LineProducts(nn.Module):
-    """Pictures that are sums of outer products of a column and a row.
-
-    Of colour c, line y and column x
-
-        x_cyx = Σ_r u_ry(z_t) · v_rx(z_t) · w_rc(f) + b_cyx,
-
-    with u and v one network of three layers, the first of which makes waves, and w another. A thing
-    at (y, x) is nearly a few such products, whose factors know one coordinate each: so a network
-    learns places along two lines and not in a plane. What f says mixes them: colours, sizes.
-
-    Args:
-        size: of pictures, pixels.
-        f_channels, z_channels: of f and z_t.
-        rank: products.
-        f_width, z_width: features of f and of z_t that the factors are linear in.
-    """
-
-    def __init__(
-        self,
-        size: int,
-        f_channels: int,
-        z_channels: int,
-        rank: int,
-        f_width: int,
-        z_width: int,
-    ) -> None:
-        super().__init__()
-        self.size, self.rank = size, rank
-        self.of_f = _network(f_channels, f_width, 3 * rank)
-        self.of_z = _network(z_channels, z_width, 2 * rank * size, waves=True)
-        last = self.of_z[-1]
-        assert isinstance(last, nn.Linear)
-        nn.init.normal_(last.weight, std=0.3 / math.sqrt(z_width))
-        self.bias = nn.Parameter(torch.zeros((size // BLOCK) ** 2, 3 * BLOCK**2))
-
-    def forward(self, f: Tensor, z: Tensor) -> Tensor:
-        """f [N, F], z [N, T, Z] → blocks [blocks, N, T, 192], code values / 64."""
-        count, num_frames = z.shape[:2]
-        lines = self.of_z(z.flatten(0, 1)).unflatten(1, (2, self.rank, self.size))
-        colours = self.of_f(f).unflatten(1, (self.rank, 3)).repeat_interleave(num_frames, 0)
-        columns, rows = lines[:, 0].transpose(1, 2), lines[:, 1, :, None] * colours[..., None]
-        pictures = torch.bmm(columns, rows.flatten(2)).unflatten(2, (3, self.size)).transpose(1, 2)
-        blocks = to_blocks(pictures.unflatten(0, (count, num_frames)))
-        return blocks + self.bias[:, None, None]
-
-
 def products(rank: int, digit: str) -> int:
     """Products of a block of a detail: none, or 4 times as many for each further digit."""
     return 0 if digit == DETAILS[0] else max(1, rank // 4 ** (len(DETAILS) - 1 - int(digit)))
@@ -156,20 +105,9 @@ def detail_of(energy: Tensor) -> str:
     return "".join(DETAILS[(s > 0) + (s > LITTLE) + (s > MUCH)] for s in share)
 
 
-def _network(channels: int, width: int, out: int, *, waves: bool = False) -> nn.Sequential:
+def features(channels: int, width: int, out: int) -> nn.Sequential:
+    """Three layers: numbers → features → what is linear in them."""
     layers = [nn.Linear(channels, HIDDEN), nn.Linear(HIDDEN, width), nn.Linear(width, out)]
     for layer in layers:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    if waves:
-        nn.init.normal_(layers[0].weight, std=WAVES)
-        nn.init.uniform_(layers[0].bias, -math.pi, math.pi)
-    first = Sine() if waves else nn.GELU()
-    return nn.Sequential(layers[0], first, layers[1], nn.GELU(), layers[2])
-
-
-class Sine(nn.Module):
-    """sin(x), elementwise: places told apart by waves (Tancik et al. 2020)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        return torch.sin(x)
+    return nn.Sequential(layers[0], nn.GELU(), layers[1], nn.GELU(), layers[2])

@@ -64,7 +64,7 @@ def test_psnr_is_a_mean_of_no_pixel_but_all(clips):
 def test_gaps_are_filled_as_the_command_fills_them(loaded, path, clips):
     sent = vector_files.infer(loaded.vector, clips[:3], QUALITY)
     gap = range(2, 4)
-    here = long_sequence._fill(loaded, sent.z, gap)
+    here = vector_files.fill(loaded, sent, gap, QUALITY).z
     for number, data in enumerate(vector_files.write(loaded, sent, QUALITY)):
         with dsaecodec.open(data, model=str(path)) as clip:
             there = dsaecodec.open(fill(clip, gap), model=str(path)).gops[0].z_symbols

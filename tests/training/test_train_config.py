@@ -85,7 +85,7 @@ def test_presets_are_shipped() -> None:
 
 
 WORDS = {
-    "vector.products": "lines",
+    "vector.products": "things",
     "vector.detail": "0" + 63 * "3",
     "data.drawn": "balls",
     "precision": "float32",

@@ -18,7 +18,6 @@ from dsaecodec.training.vector_stages import measured_detail
 from dsaecodec.vector.model import VectorConfig, VectorModel
 from dsaecodec.vector.synthesis import (
     BlockProducts,
-    LineProducts,
     detail_of,
     products,
     to_blocks,
@@ -70,16 +69,6 @@ def test_each_block_is_its_sum_of_products(detail, latents):
     assert seen == 4
 
 
-def test_pictures_are_sums_of_columns_times_rows(latents):
-    f, z = latents
-    torch.manual_seed(4)
-    model = LineProducts(SIZE, 5, 2, 6, 7, 8)
-    torch.nn.init.normal_(model.bias)
-    u, v = model.of_z(z).unflatten(-1, (2, 6, SIZE)).unbind(2)
-    said = torch.einsum("ntry,ntrx,nrc->ntcyx", u, v, model.of_f(f).unflatten(-1, (6, 3)))
-    torch.testing.assert_close(model(f, z), to_blocks(said) + model.bias[:, None, None])
-
-
 def test_detail_follows_what_varies():
     assert detail_of(torch.tensor([1.0, 0.0, 0.01, 0.001, 0.2])) == "30213"
     assert detail_of(torch.zeros(3)) == "000"
@@ -92,7 +81,9 @@ def test_detail_follows_what_varies():
     assert products(3, "1") == 1
 
 
-@pytest.mark.parametrize("change", [{"detail": DETAIL}, {"products": "lines"}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"detail": DETAIL}, {"products": "things", "z_channels": 4}], ids=str
+)
 def test_models_of_every_kind_make_files(change, tmp_path, monkeypatch):
     torch.manual_seed(1)
     model = VectorModel(replace(VectorConfig(SIZE, 5, 3, **NARROW), **change))
@@ -104,7 +95,14 @@ def test_models_of_every_kind_make_files(change, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "config", ['"detail": "333"', '"detail": "3334"', '"detail": 3333', '"products": "dots"']
+    "config",
+    [
+        '"detail": "333"',
+        '"detail": "3334"',
+        '"detail": 3333',
+        '"products": "dots"',
+        '"products": "things"',  # of an odd number of places
+    ],
 )
 def test_files_with_a_wrong_shape_are_refused(config, tmp_path: Path):
     good = VectorConfig(SIZE, 5, 3, **NARROW, detail="3333")

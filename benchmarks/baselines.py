@@ -1,0 +1,306 @@
+"""Stochastic dynamics against what they are measured against, with several seeds of each.
+
+    python benchmarks/baselines.py --sprites SHEETS runs/*/*.safetensors
+
+Models are of equal size, trained on the same data for as many steps; what each is, its file says:
+
+stochastic     p(z_t | z_<t), the model of the paper
+full           the same, trained with its full posterior q(z_1:T | x_1:T, f)
+static         p(z_t): frames are coded, nothing is remembered
+deterministic  an LSTM that f starts; nothing is sent for a frame
+content        all frames are alike: f alone
+local          z_t alone: no f
+
+Every figure comes from files: rows.csv has one row a model and quality, comparison.csv what the
+others are beside the stochastic models. Clips are the same for all, held-out characters in a loop
+from a random frame, or balls that no model was trained on; 95 % intervals are of a bootstrap over
+clips and seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+if __package__ in (None, ""):  # run as a file: the packages are beside it
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import torch
+
+from benchmarks import vector_files as files
+from benchmarks.long_sequence import ball_clips, sprite_clips
+from benchmarks.rd.bd import compare
+from benchmarks.vector_files import Clips
+from dsaecodec.model_io import LoadedModel, load_model
+from dsaecodec.sprites import open_sprites
+
+OURS = "stochastic"
+QUALITIES = (5, 20, 35, 50, 65, 80, 95)
+FRAMES = 32
+GAP = range(11, 21)  # 30 % of the frames, in the middle
+GAP_QUALITY = 65
+RESAMPLES = 1000
+Figures = NDArray[np.float64]
+Measured = tuple[Figures, Figures, Figures]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a model reaches at a quality; means over clips.
+
+    Attributes:
+        set: "sprites" or "balls".
+        variant: see above.
+        model: name of the file.
+        identity: of the model.
+        parameters: numbers of the model.
+        quality: -q.
+        frames, clips: how long, how many.
+        psnr_db: of RGB.
+        file_bytes, content_bytes, dynamics_bytes: whole files and what of it is f and z.
+        missing_db: with 30 % of the frames guessed; of one quality.
+    """
+
+    set: str
+    variant: str
+    model: str
+    identity: str
+    parameters: int
+    quality: int
+    frames: int
+    clips: int
+    psnr_db: float
+    file_bytes: float
+    content_bytes: float
+    dynamics_bytes: float
+    missing_db: float | None
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The stochastic models beside another variant.
+
+    Attributes:
+        set, variant: of the others.
+        measure: "bd_rate_percent", bytes that the stochastic models need for equal PSNR; or
+            "db_at_equal_bytes", "db_at_equal_quality", "db_with_missing_frames" (theirs guessed,
+            the other's all there), how much better they are.
+        value: None where curves do not overlap.
+        low, high: 95 % interval.
+        seeds: of the stochastic models, of the others.
+        clips: how many.
+    """
+
+    set: str
+    variant: str
+    measure: str
+    value: float | None
+    low: float | None
+    high: float | None
+    seeds: str
+    clips: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model on all clips.
+
+    Attributes:
+        variant: see above.
+        psnr, size: dB and bytes of a file, [qualities, clips].
+        missing: dB with 30 % of the frames guessed [clips].
+    """
+
+    variant: str
+    psnr: Figures
+    size: Figures
+    missing: Figures
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write the tables."""
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    options.output.mkdir(parents=True, exist_ok=True)
+    clips: dict[str, Clips] = {}
+    rows: list[Row] = []
+    trials: dict[str, list[Trial]] = defaultdict(list)
+    for path in options.models:
+        loaded = load_model(str(path), "cpu")
+        name = set_of(loaded)
+        if name not in clips:
+            clips[name] = _clips(name, options)
+        measured, trial = measure(loaded, path.stem, name, clips[name])
+        for row in measured:
+            print(
+                f"{row.set}  {row.model}  -q {row.quality}  {row.psnr_db:.2f} dB"
+                f"  {row.file_bytes:.1f} bytes",
+                flush=True,
+            )
+        rows += measured
+        trials[name].append(trial)
+        files.write_table(options.output / "rows.csv", Row, rows)
+    contrasts = [c for name, found in trials.items() for c in compare_trials(name, found)]
+    for contrast in contrasts:
+        print(contrast)
+    files.write_table(options.output / "comparison.csv", Contrast, contrasts)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help=".safetensors")
+    parser.add_argument("--sprites", type=Path, metavar="SHEETS", help="source sheets of Sprites")
+    parser.add_argument("--clips", type=int, default=296, help="of each set")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "-o", dest="output", type=Path, default=Path("benchmarks/results/baselines")
+    )
+    return parser
+
+
+def _clips(name: str, options: argparse.Namespace) -> Clips:
+    if name == "balls":
+        return ball_clips(options.clips, FRAMES).clips
+    return sprite_clips(open_sprites(options.sprites), True, options.clips, FRAMES).clips
+
+
+def set_of(loaded: LoadedModel) -> str:
+    """What a model was made for."""
+    return "balls" if loaded.vector.config.products == "things" else "sprites"
+
+
+def variant_of(loaded: LoadedModel) -> str:
+    """What a model is, see above."""
+    config = loaded.vector.config
+    if config.dynamics != OURS:
+        return "content" if config.dynamics == "none" else config.dynamics
+    if not config.f_channels:
+        return "local"
+    return "full" if config.full_posterior else OURS
+
+
+def measure(loaded: LoadedModel, model: str, name: str, clips: Clips) -> tuple[list[Row], Trial]:
+    """A model at each quality."""
+    variant = variant_of(loaded)
+    parameters = sum(p.numel() for p in loaded.model.parameters())
+    rows, psnrs, sizes, missing = [], [], [], np.zeros(len(clips))
+    for quality in QUALITIES:
+        coded = files.write(loaded, files.infer(loaded.vector, clips, quality), quality)
+        sent = files.read(loaded, coded)
+        psnrs.append(files.psnr(clips, files.show(loaded.vector, sent, quality)).mean(1))
+        sizes.append(np.array([len(data) for data in coded], np.float64))
+        parts = np.array([files.payload_bytes(data) for data in coded]).mean(0)
+        if quality == GAP_QUALITY:
+            missing = psnrs[-1]
+            if loaded.vector.config.coded_channels:
+                guessed = files.fill(loaded, sent, GAP, quality)
+                missing = files.psnr(clips, files.show(loaded.vector, guessed, quality)).mean(1)
+        rows.append(
+            Row(
+                name,
+                variant,
+                model,
+                loaded.identity.hex(),
+                parameters,
+                quality,
+                FRAMES,
+                len(clips),
+                float(psnrs[-1].mean()),
+                float(sizes[-1].mean()),
+                float(parts[0]),
+                float(parts[1]),
+                float(missing.mean()) if quality == GAP_QUALITY else None,
+            )
+        )
+    return rows, Trial(variant, np.array(psnrs), np.array(sizes), missing)
+
+
+def compare_trials(name: str, trials: Iterable[Trial]) -> list[Contrast]:
+    """The stochastic models beside each other variant."""
+    found: Mapping[str, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        found[trial.variant].append(trial)
+    ours = found.get(OURS, [])
+    contrasts: list[Contrast] = []
+    for variant, others in found.items():
+        if variant == OURS or not ours:
+            continue
+        for measure_name, contrast in _MEASURES.items():
+            contrasts.append(_contrast(name, variant, measure_name, contrast, ours, others))
+    return contrasts
+
+
+def _contrast(
+    name: str,
+    variant: str,
+    measure_name: str,
+    contrast: Callable[[Measured, Measured], float | None],
+    ours: Sequence[Trial],
+    others: Sequence[Trial],
+) -> Contrast:
+    count = ours[0].psnr.shape[1]
+    everything = np.arange(count)
+    value = contrast(_mean(ours, everything), _mean(others, everything))
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(RESAMPLES):
+        clips = rng.integers(count, size=count)
+        one, other = (
+            _mean([group[i] for i in rng.integers(len(group), size=len(group))], clips)
+            for group in (ours, others)
+        )
+        drawn.append(contrast(one, other))
+    known = [x for x in drawn if x is not None]
+    # An interval of some of the resamples would be that of the lucky ones.
+    low, high = np.percentile(known, [2.5, 97.5]) if len(known) == len(drawn) else (None, None)
+    seeds = f"{len(ours)}, {len(others)}"
+    return Contrast(name, variant, measure_name, value, low, high, seeds, count)
+
+
+def _mean(trials: Sequence[Trial], clips: NDArray[np.intp]) -> Measured:
+    """Bytes and dB a quality, and dB with missing frames: means over seeds and clips."""
+    size = np.mean([trial.size[:, clips].mean(1) for trial in trials], axis=0)
+    psnr = np.mean([trial.psnr[:, clips].mean(1) for trial in trials], axis=0)
+    missing = np.mean([trial.missing[clips].mean() for trial in trials])
+    return size, psnr, np.asarray(missing)
+
+
+def _bd_rate(ours: Measured, other: Measured) -> float | None:
+    return compare(_curve(other), _curve(ours)).bd_rate_percent
+
+
+def _at_equal_bytes(ours: Measured, other: Measured) -> float | None:
+    return compare(_curve(other), _curve(ours)).db_at_equal_bytes
+
+
+def _at_equal_quality(ours: Measured, other: Measured) -> float:
+    place = QUALITIES.index(GAP_QUALITY)
+    return float(ours[1][place] - other[1][place])
+
+
+def _with_missing(ours: Measured, other: Measured) -> float:
+    return float(ours[2] - other[2])
+
+
+_MEASURES = {
+    "bd_rate_percent": _bd_rate,
+    "db_at_equal_bytes": _at_equal_bytes,
+    "db_at_equal_quality": _at_equal_quality,
+    "db_with_missing_frames": _with_missing,
+}
+
+
+def _curve(measured: Measured) -> list[tuple[float, float]]:
+    return list(zip(measured[0].tolist(), measured[1].tolist(), strict=True))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
