@@ -10,8 +10,10 @@ reconstruction  clips of 8 to 128 frames, sprites aligned and from a random phas
 continuation    the first half of a clip, and as many frames as the prior expects to follow
 missing         a part of the frames is guessed from those on both sides
 
-`reference_db` is what repeating the last known frame reaches. Of balls, `position_px` is how far
-their centres are off, over those still to be seen, and `lost` the share of those that are not.
+`reference_db` is what repeating the last known frame reaches. Of balls, `lost` is the share of
+those no longer to be seen in the guessed frames; over the others, `position_px` is how far their
+centres are off, `shape_error` by which part their areas are, and `energy_error` by which part a
+clip's kinetic energy is, from one frame to the next.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ TASKS = ("reconstruction", "continuation", "missing")
 SEED = 7
 TASK_FRAMES = 32
 TASK_QUALITY = 65
+NEAR = 60  # a pixel is of a ball's colour if no channel differs by more
+FEWEST_PIXELS = 8  # of a ball that is still there
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Row:
     reference_db: float | None = None
     position_px: float | None = None
     lost: float | None = None
+    energy_error: float | None = None
+    shape_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +207,6 @@ def continuation(loaded: LoadedModel, label: str, material: Material) -> Row:
     found = files.show(loaded.vector, expected, TASK_QUALITY)
     truth = clips[:, known:]
     repeated = np.repeat(clips[:, known - 1 : known], TASK_FRAMES - known, 1)
-    off, lost = _ball_errors(material, found, range(known, TASK_FRAMES))
     return _row(
         loaded,
         label,
@@ -211,8 +216,7 @@ def continuation(loaded: LoadedModel, label: str, material: Material) -> Row:
         files.psnr(truth, found[:, known:]).mean(1),
         TASK_FRAMES,
         reference_db=float(files.psnr(truth, repeated).mean()),
-        position_px=off,
-        lost=lost,
+        **asdict(ball_errors(material, found, range(known, TASK_FRAMES))),
     )
 
 
@@ -238,7 +242,6 @@ def missing(loaded: LoadedModel, label: str, material: Material) -> Iterator[Row
         found = files.show(loaded.vector, filled, TASK_QUALITY)
         known = files.show(loaded.vector, sent, TASK_QUALITY)
         known[:, first : first + count] = known[:, first - 1 : first]
-        off, lost = _ball_errors(material, found, gap)
         yield _row(
             loaded,
             label,
@@ -249,8 +252,7 @@ def missing(loaded: LoadedModel, label: str, material: Material) -> Iterator[Row
             TASK_FRAMES,
             share_missing=share,
             reference_db=float(files.psnr(clips, known).mean()),
-            position_px=off,
-            lost=lost,
+            **asdict(ball_errors(material, found, gap)),
         )
 
 
@@ -260,27 +262,61 @@ def _sent(loaded: LoadedModel, clips: Clips) -> Symbols:
     return files.read(loaded, coded)
 
 
-def _ball_errors(
-    material: Material, found: Clips, times: range
-) -> tuple[float | None, float | None]:
-    """Mean distance of balls from where they should be, pixels, and the share not to be found."""
+@dataclass(frozen=True)
+class BallErrors:
+    """How far balls are from what they should be, see above; None: nothing of the kind there."""
+
+    position_px: float | None = None
+    lost: float | None = None
+    energy_error: float | None = None
+    shape_error: float | None = None
+
+
+def ball_errors(material: Material, found: Clips, times: range) -> BallErrors:
+    """Errors of balls over some frames of clips [N, T, H, W, 3]; energy from frame to frame."""
     if material.centres is None:
-        return None, None
-    distances, lost = [], 0
-    rows, columns = np.mgrid[:64, :64]
-    grid = np.stack([rows, columns], -1) + 0.5
+        return BallErrors()
+    distances, shapes, energies, seen = [], [], [], []
     for clip, frames, centres in zip(material.clips, found, material.centres, strict=True):
-        for ball in range(centres.shape[1]):
-            y, x = centres[0, ball].astype(int)
-            colour = clip[0, y, x].astype(np.float32)
-            for t in times:
-                near = np.abs(frames[t] - colour).max(-1) < 60
-                if near.sum() < 8:
-                    lost += 1
-                    continue
-                distances.append(np.hypot(*(grid[near].mean(0) - centres[t, ball])))
-    off = float(np.mean(distances)) if distances else None
-    return off, lost / (lost + len(distances))
+        colours = clip[0][tuple(centres[0].astype(int).T)].astype(np.float32)
+        truth, area = _balls(clip[times.start : times.stop], colours)
+        places, other = _balls(frames[times.start : times.stop], colours)
+        known = ~np.isnan(places[..., 0]) & ~np.isnan(truth[..., 0])
+        seen.append(known.mean())
+        off = places - centres[times.start : times.stop]
+        distances.append(np.hypot(off[known][:, 0], off[known][:, 1]))
+        shapes.append(np.abs(other[known] / area[known] - 1))
+        both = known[1:] & known[:-1]
+        mass = area[0] / area[0].sum()
+        moved, should = (
+            (mass * np.square(np.diff(x, axis=0)).sum(2))[both].sum() for x in (places, truth)
+        )
+        if both.any():
+            energies.append(abs(moved / should - 1))
+    return BallErrors(
+        _mean(np.concatenate(distances)),
+        1 - float(np.mean(seen)),
+        _mean(np.array(energies)),
+        _mean(np.concatenate(shapes)),
+    )
+
+
+def _balls(
+    frames: NDArray[np.uint8], colours: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centres [T, balls, 2] and areas [T, balls] of balls of colours; NaN where there is none."""
+    away = np.abs(frames[:, None] - colours[:, None, None]).max(-1)  # [T, balls, H, W]
+    near = away < NEAR
+    area = near.sum((2, 3)).astype(np.float64)
+    grid = np.stack(np.indices(frames.shape[1:3]), -1) + 0.5
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centres = np.einsum("tbyx,yxd->tbd", near, grid) / area[..., None]
+    centres[area < FEWEST_PIXELS] = np.nan
+    return centres, area
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 def _row(

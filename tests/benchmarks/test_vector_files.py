@@ -87,3 +87,20 @@ def test_the_table_of_long_sequences(path, tmp_path, capsys):
     assert long_sequence.main([*arguments, "--tasks", "continuation"]) == 0
     with open(tmp_path / "rows.csv", newline="") as file:
         assert list(csv.DictReader(file)) == [rows[2]]
+
+
+def test_balls_where_they_should_be_have_no_errors():
+    material = long_sequence.ball_clips(4, 12)
+    found = long_sequence.ball_errors(material, material.clips, range(3, 12))
+    assert found.lost == 0 and found.energy_error == 0 and found.shape_error == 0
+    assert found.position_px is not None and found.position_px < 0.1
+
+
+def test_balls_elsewhere_have_the_errors_they_have():
+    material = long_sequence.ball_clips(4, 12)
+    still = np.repeat(material.clips[:, :1], 12, 1)
+    found = long_sequence.ball_errors(material, still, range(0, 12))
+    assert found.lost == 0 and found.energy_error == pytest.approx(1)
+    assert found.position_px is not None and found.position_px > 3
+    gone = long_sequence.ball_errors(material, np.zeros_like(material.clips), range(0, 12))
+    assert gone.lost == 1 and gone.position_px is None and gone.energy_error is None
