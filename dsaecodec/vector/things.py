@@ -88,6 +88,10 @@ class Places(nn.Module):
             Lines, then columns, of things [M, 2 · count], pixels from the middle; mean of the
             filters and of their squares [M, 2 · COLOURS].
         """
+        with torch.autocast(pictures.device.type, enabled=False):  # half precision is 1/4 pixel
+            return self._find(pictures.float())
+
+    def _find(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         small = F.avg_pool2d(pictures, _REDUCED)
         seen = F.relu(self.colours(small.permute(0, 2, 3, 1)))  # [M, H, W, COLOURS]
         weight = F.relu(self.things(seen)) + _NOTHING

@@ -73,6 +73,8 @@ def test_a_disc_is_found_where_it_is():
     pictures = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float()
     found, colours = places(pictures)
     assert colours.shape == (20, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(places(pictures)[0], found)
     truth = clip.positions[:, 0] - 32
     assert np.abs(truth).max() > 10
     np.testing.assert_allclose(found.detach().numpy(), truth, atol=0.1)
