@@ -12,9 +12,9 @@ content        all frames are alike: f alone
 local          z_t alone: no f
 
 Every figure comes from files: rows.csv has one row a model and quality, comparison.csv what the
-others are beside the stochastic models. Clips are the same for all, held-out characters in a loop
-from a random frame, or balls that no model was trained on; 95 % intervals are of a bootstrap over
-clips and seeds.
+others are beside the stochastic models, curves.png both. Clips are the same for all, held-out
+characters in a loop from a random frame, or balls that no model was trained on; 95 % intervals are
+of a bootstrap over clips and seeds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ from numpy.typing import NDArray
 if __package__ in (None, ""):  # run as a file: the packages are beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import matplotlib
 import torch
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.ticker import ScalarFormatter
 
 from benchmarks import vector_files as files
 from benchmarks.long_sequence import ball_clips, sprite_clips
@@ -47,6 +52,7 @@ FRAMES = 32
 GAP = range(11, 21)  # 30 % of the frames, in the middle
 GAP_QUALITY = 65
 RESAMPLES = 1000
+COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#767676", "#56b4e9")  # Okabe and Ito
 Figures = NDArray[np.float64]
 Measured = tuple[Figures, Figures, Figures]
 
@@ -151,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for contrast in contrasts:
         print(contrast)
     files.write_table(options.output / "comparison.csv", Contrast, contrasts)
+    draw_curves(options.output / "curves.png", rows)
     return 0
 
 
@@ -300,6 +307,33 @@ _MEASURES = {
 
 def _curve(measured: Measured) -> list[tuple[float, float]]:
     return list(zip(measured[0].tolist(), measured[1].tolist(), strict=True))
+
+
+def draw_curves(path: Path, rows: Sequence[Row]) -> None:
+    """PSNR over bytes: a panel a set, a line a model, a colour a variant."""
+    sets = list(dict.fromkeys(row.set for row in rows))
+    figure, panels = plt.subplots(
+        1, len(sets), figsize=(5.5 * len(sets), 4), layout="constrained", squeeze=False
+    )
+    for panel, name in zip(panels[0], sets, strict=True):
+        of_set = [row for row in rows if row.set == name]
+        variants = list(dict.fromkeys(row.variant for row in of_set))
+        for number, variant in enumerate(variants):
+            label: str | None = variant
+            models = dict.fromkeys(row.model for row in of_set if row.variant == variant)
+            for model in models:
+                curve = [row for row in of_set if row.model == model and row.variant == variant]
+                size, psnr = [row.file_bytes for row in curve], [row.psnr_db for row in curve]
+                panel.plot(size, psnr, ".-", color=COLOURS[number], linewidth=1, label=label)
+                label = None  # one entry a variant in the legend
+        panel.set(xscale="log", xlabel="bytes of a file", ylabel="PSNR RGB, dB")
+        panel.set_title(f"{name}, {FRAMES} frames", loc="left")
+        panel.xaxis.set_major_formatter(ScalarFormatter())
+        panel.xaxis.set_minor_formatter(ScalarFormatter())
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.legend(frameon=False)
+    figure.savefig(path, dpi=130, metadata={"Software": None})
+    plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks import baselines
 from benchmarks.baselines import QUALITIES, Trial, compare_trials
@@ -53,6 +54,11 @@ def test_every_model_has_a_row_a_quality(results):
     for row in rows:
         parts = float(row["content_bytes"]) + float(row["dynamics_bytes"])
         assert float(row["file_bytes"]) == pytest.approx(parts + 15, abs=0.6)
+
+
+def test_curves_are_drawn(results):
+    with Image.open(results / "curves.png") as picture:
+        assert picture.size[0] > 500 and len(picture.convert("RGB").getcolors(10**6) or []) > 50
 
 
 def test_what_is_not_sent_costs_nothing(results):
