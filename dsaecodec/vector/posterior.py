@@ -20,8 +20,8 @@ class Posterior(nn.Module):
         f_channels, z_channels: of f and z_t.
         full: q(z_1:T | x_1:T, f), a bidirectional LSTM over the clip; False: the factorized
             q(z_t | x_t), each frame for itself.
-        begins: f says how the clip begins, as deterministic dynamics need it: it is read where the
-            LSTM sees the first frame, not from the mean over all frames.
+        begins: f says how the clip begins, as deterministic dynamics need it: its LSTM is told the
+            places of things and read at the first frame, not as a mean over all.
         things: z_t are places, see `things.Places`, corrected by the network.
         width: of the LSTMs, each direction.
     """
@@ -48,7 +48,7 @@ class Posterior(nn.Module):
         )
         if things:
             self.places = Places(z_channels // 2)
-        described = FEATURES + 2 * COLOURS * things
+        described = FEATURES + (2 * COLOURS + begins * z_channels) * things
         self.content = nn.LSTM(described, width, batch_first=True, bidirectional=True)
         self.f = nn.Sequential(nn.Linear(2 * width, 128), nn.GELU(), nn.Linear(128, f_channels))
         seen = FEATURES
@@ -68,7 +68,8 @@ class Posterior(nn.Module):
         if self.things:
             pictures = to_pictures(frames, self.size).flatten(0, 1)
             places, colours = (x.unflatten(0, shape) for x in self.places(pictures))
-            described = torch.cat([seen, colours], 2)
+            known = [seen, colours, places / self.size] if self.begins else [seen, colours]
+            described = torch.cat(known, 2)
         content = self.content(described)[0]
         f = self.f(content[:, 0] if self.begins else content.mean(1))
         if self.full:

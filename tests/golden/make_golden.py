@@ -16,7 +16,7 @@ import numpy as np
 import dsaecodec
 from bitstream import SoundPacket, SoundTrack
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video, verify_stream
-from dsaecodec.draw import draw_character, moving_layers
+from dsaecodec.draw import bouncing_balls, draw_character, moving_layers
 from dsaecodec.draw.characters import Character
 from dsaecodec.video import VideoInfo, rgb_to_420
 
@@ -26,7 +26,10 @@ STREAMS = {  # name: frames, height, width, quality, gop
     "v2-natural-everything": (5, 34, 50, 40, 2),
     "v2-natural-compact": (4, 64, 64, 25, 16),
 }
-SPRITES = "v3-sprites"
+VECTORS = {  # name: model and frames
+    "v3-sprites": ("sprites", draw_character(Character.from_index(500), 0, 1, 12, 3)),
+    "v3-balls": ("balls", bouncing_balls(12, 500).frames),
+}
 
 
 class Bytes:
@@ -63,13 +66,13 @@ def main() -> None:
         if sound:
             luma = np.stack([f.y for f in Decoder(io.BytesIO(sink.getvalue()), device="cpu")])
             np.savez_compressed(FOLDER / f"{name}.npz", luma=luma)
-    walk = draw_character(Character.from_index(500), 0, 1, 12, 3)
-    data = dsaecodec.encode(list(walk), model="sprites", quality=65, fps=12)
-    (FOLDER / f"{SPRITES}.dsz").write_bytes(data)
-    report = verify_stream(io.BytesIO(data), device="cpu")
-    digests[f"{SPRITES}.dsz"] = {"symbols": report.symbols, "frames": report.frames}
-    green = np.stack(list(dsaecodec.decode(data)))[..., 1]
-    np.savez_compressed(FOLDER / f"{SPRITES}.npz", luma=green)
+    for name, (model, clip) in VECTORS.items():
+        data = dsaecodec.encode(list(clip), model=model, quality=65, fps=12)
+        (FOLDER / f"{name}.dsz").write_bytes(data)
+        report = verify_stream(io.BytesIO(data), device="cpu")
+        digests[f"{name}.dsz"] = {"symbols": report.symbols, "frames": report.frames}
+        green = np.stack(list(dsaecodec.decode(data)))[..., 1]
+        np.savez_compressed(FOLDER / f"{name}.npz", luma=green)
     DIGESTS.write_text(json.dumps(digests, indent=2) + "\n")
 
 
