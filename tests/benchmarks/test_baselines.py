@@ -41,7 +41,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(number)
         paths.append(folder / f"{name}.safetensors")
         save_model(VectorModel(config), paths[-1])
-    arguments = [*map(str, paths), "--clips", "3", "-o", str(folder)]
+    arguments = [*map(str, paths), "--clips", "4", "--few", "4", "-o", str(folder)]
     assert baselines.main(arguments) == 0
     return folder
 
