@@ -1,8 +1,10 @@
 """Stochastic dynamics against what they are measured against, with several seeds of each.
 
-    python benchmarks/baselines.py --sprites SHEETS runs/*/*.safetensors
+    python benchmarks/baselines.py --sprites SHEETS --sprites-models runs/*/*.safetensors
+    python benchmarks/baselines.py --balls-models balls/*/*.safetensors
 
-Models are of equal size, trained on the same data for as many steps; what each is, its file says:
+Models have the same networks, as far as they need them, and were trained on the same data for as
+many steps; what each is, its file says:
 
 stochastic     p(z_t | z_<t), the model of the paper
 full           the same, trained with its full posterior q(z_1:T | x_1:T, f)
@@ -41,13 +43,15 @@ import torch
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import ScalarFormatter
+from torch import nn
 
 from benchmarks import vector_files as files
-from benchmarks.long_sequence import ball_clips, sprite_clips
+from benchmarks.long_sequence import Material, ball_clips, sprite_clips
 from benchmarks.rd.bd import compare
-from benchmarks.vector_files import Clips, Symbols
+from benchmarks.vector_files import Symbols
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.sprites import open_sprites
+from dsaecodec.vector.model import VectorModel
 
 OURS = "stochastic"
 QUALITIES = (5, 20, 35, 50, 65, 80, 95)
@@ -57,6 +61,7 @@ GAP_QUALITY = 65
 RESAMPLES = 1000
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#767676", "#56b4e9")  # Okabe and Ito
 Figures = NDArray[np.float64]
+Picks = NDArray[np.int64]
 Measured = tuple[Figures, Figures, Figures]
 
 
@@ -74,7 +79,9 @@ class Row:
         frames, clips: how long, how many.
         psnr_db: of RGB.
         file_bytes, content_bytes, dynamics_bytes: whole files and what of it is f and z.
-        missing_db: with 30 % of the frames guessed; of one quality.
+        missing_db: with 30 % of the frames guessed; of one quality, of some of the clips.
+        whole_db: of the same clips with all their frames.
+        missing_clips: how many they are.
     """
 
     set: str
@@ -90,6 +97,8 @@ class Row:
     content_bytes: float
     dynamics_bytes: float
     missing_db: float | None
+    whole_db: float | None
+    missing_clips: int | None
 
 
 @dataclass(frozen=True)
@@ -99,8 +108,8 @@ class Contrast:
     Attributes:
         set, variant: of the others.
         measure: "bd_rate_percent", bytes that the stochastic models need for equal PSNR; or
-            "db_at_equal_bytes", "db_at_equal_quality", "db_with_missing_frames" (theirs guessed,
-            the other's all there), how much better they are.
+            how much better they are: "db_at_equal_bytes", "db_at_equal_quality" of -q, and
+            "db_with_missing_frames", guessed in both where frames are sent.
         value: None where curves do not overlap.
         low, high: 95 % interval.
         seeds: of the stochastic models, of the others.
@@ -124,7 +133,7 @@ class Trial:
     Attributes:
         variant: see above.
         psnr, size: dB and bytes of a file, [qualities, clips].
-        missing: dB with 30 % of the frames guessed [clips]; NaN where that was not tried.
+        missing: dB of the first clips with 30 % of the frames guessed [few].
     """
 
     variant: str
@@ -135,16 +144,21 @@ class Trial:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write the tables."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.sprites_models and options.sprites is None:
+        parser.error("--sprites-models needs --sprites SHEETS")
+    subjects = [("sprites", path) for path in options.sprites_models]
+    subjects += [("balls", path) for path in options.balls_models]
     options.output.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     trials: dict[str, list[Trial]] = defaultdict(list)
     spawn = multiprocessing.get_context("spawn")  # threads of PyTorch do not survive a fork
     with ProcessPoolExecutor(options.jobs, spawn) as pool:
-        for measured, trial in pool.map(partial(_measure, options), options.models):
+        for measured, trial in pool.map(partial(_measure, options), subjects):
             for row in measured:
                 print(
-                    f"{row.set}  {row.model}  -q {row.quality}  {row.psnr_db:.2f} dB"
+                    f"{row.set}  {row.variant}  {row.model}  -q {row.quality}  {row.psnr_db:.2f} dB"
                     f"  {row.file_bytes:.1f} bytes",
                     flush=True,
                 )
@@ -161,8 +175,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help=".safetensors")
     parser.add_argument("--sprites", type=Path, metavar="SHEETS", help="source sheets of Sprites")
+    parser.add_argument("--sprites-models", nargs="+", default=[], type=Path, metavar="PATH")
+    parser.add_argument("--balls-models", nargs="+", default=[], type=Path, metavar="PATH")
     parser.add_argument("--clips", type=int, default=296, help="of each set")
     parser.add_argument("--few", type=int, default=74, help="of these, for missing frames")
     parser.add_argument("--jobs", type=int, default=1, help="models measured at once")
@@ -172,22 +187,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(options: argparse.Namespace, path: Path) -> tuple[list[Row], Trial]:
+def _measure(options: argparse.Namespace, subject: tuple[str, Path]) -> tuple[list[Row], Trial]:
     torch.set_num_threads(1)
-    loaded = load_model(str(path), "cpu")
-    name = set_of(loaded)
-    return measure(loaded, path.stem, name, _clips(name, options), options.few)
-
-
-def _clips(name: str, options: argparse.Namespace) -> Clips:
+    name, path = subject
     if name == "balls":
-        return ball_clips(options.clips, FRAMES).clips
-    return sprite_clips(open_sprites(options.sprites), True, options.clips, FRAMES).clips
-
-
-def set_of(loaded: LoadedModel) -> str:
-    """What a model was made for."""
-    return "balls" if loaded.vector.config.products == "things" else "sprites"
+        material = ball_clips(options.clips, FRAMES)
+    else:
+        material = sprite_clips(open_sprites(options.sprites), True, options.clips, FRAMES)
+    return measure(load_model(str(path), "cpu"), path.stem, material, options.few)
 
 
 def variant_of(loaded: LoadedModel) -> str:
@@ -201,13 +208,13 @@ def variant_of(loaded: LoadedModel) -> str:
 
 
 def measure(
-    loaded: LoadedModel, model: str, name: str, clips: Clips, few: int
+    loaded: LoadedModel, model: str, material: Material, few: int
 ) -> tuple[list[Row], Trial]:
-    """A model at each quality; frames are missing from `few` of the clips, evenly spaced."""
+    """A model at each quality; frames are missing from the first `few` clips."""
+    clips = material.clips
     variant = variant_of(loaded)
-    parameters = sum(p.numel() for p in loaded.model.parameters())
-    rows, psnrs, sizes, missing = [], [], [], np.full(len(clips), np.nan)
-    some = slice(None, None, max(1, len(clips) // few))
+    parameters = _parameters(loaded.vector)
+    rows, psnrs, sizes, missing = [], [], [], np.zeros(0)
     for quality in QUALITIES:
         coded = files.write(loaded, files.infer(loaded.vector, clips, quality), quality)
         sent = files.read(loaded, coded)
@@ -215,14 +222,14 @@ def measure(
         sizes.append(np.array([len(data) for data in coded], np.float64))
         parts = np.array([files.payload_bytes(data) for data in coded]).mean(0)
         if quality == GAP_QUALITY:
-            guessed = Symbols(*(part[some] for part in sent))
+            guessed = Symbols(*(part[:few] for part in sent))
             if loaded.vector.config.coded_channels:
                 guessed = files.fill(loaded, guessed, GAP, quality)
             found = files.show(loaded.vector, guessed, quality)
-            missing[some] = files.psnr(clips[some], found).mean(1)
+            missing = files.psnr(clips[:few], found).mean(1)
         rows.append(
             Row(
-                name,
+                material.set,
                 variant,
                 model,
                 loaded.identity.hex(),
@@ -234,10 +241,25 @@ def measure(
                 float(sizes[-1].mean()),
                 float(parts[0]),
                 float(parts[1]),
-                float(np.nanmean(missing)) if quality == GAP_QUALITY else None,
+                *(
+                    (float(missing.mean()), float(psnrs[-1][:few].mean()), len(missing))
+                    if quality == GAP_QUALITY
+                    else (None, None, None)
+                ),
             )
         )
     return rows, Trial(variant, np.array(psnrs), np.array(sizes), missing)
+
+
+def _parameters(model: VectorModel) -> int:
+    """Numbers of the networks that the model needs."""
+    unused: list[nn.Module] = []
+    if not model.config.coded_channels:
+        unused = [model.posterior.z, model.dynamics_prior]
+    elif not model.dynamics_prior.recurrent:
+        unused = [model.dynamics_prior.gates, model.dynamics_prior.candidate]
+    without = {id(p) for module in unused for p in module.parameters()}
+    return sum(p.numel() for p in model.parameters() if id(p) not in without)
 
 
 def compare_trials(name: str, trials: Iterable[Trial]) -> list[Contrast]:
@@ -263,15 +285,15 @@ def _contrast(
     ours: Sequence[Trial],
     others: Sequence[Trial],
 ) -> Contrast:
-    count = ours[0].psnr.shape[1]
-    everything = np.arange(count)
-    value = contrast(_mean(ours, everything), _mean(others, everything))
+    counts = (ours[0].psnr.shape[1], len(ours[0].missing))
+    everything = (np.arange(counts[0]), np.arange(counts[1]))
+    value = contrast(_mean(ours, *everything), _mean(others, *everything))
     rng = np.random.default_rng(0)
     drawn = []
     for _ in range(RESAMPLES):
-        clips = rng.integers(count, size=count)
+        clips = [rng.integers(count, size=count) for count in counts]
         one, other = (
-            _mean([group[i] for i in rng.integers(len(group), size=len(group))], clips)
+            _mean([group[i] for i in rng.integers(len(group), size=len(group))], *clips)
             for group in (ours, others)
         )
         drawn.append(contrast(one, other))
@@ -279,14 +301,15 @@ def _contrast(
     # An interval of some of the resamples would be that of the lucky ones.
     low, high = np.percentile(known, [2.5, 97.5]) if len(known) == len(drawn) else (None, None)
     seeds = f"{len(ours)}, {len(others)}"
+    count = counts[contrast is _with_missing]
     return Contrast(name, variant, measure_name, value, low, high, seeds, count)
 
 
-def _mean(trials: Sequence[Trial], clips: NDArray[np.intp]) -> Measured:
+def _mean(trials: Sequence[Trial], clips: Picks, few: Picks) -> Measured:
     """Bytes and dB a quality, and dB with missing frames: means over seeds and clips."""
     size = np.mean([trial.size[:, clips].mean(1) for trial in trials], axis=0)
     psnr = np.mean([trial.psnr[:, clips].mean(1) for trial in trials], axis=0)
-    missing = np.mean([np.nanmean(trial.missing[clips]) for trial in trials])
+    missing = np.mean([trial.missing[few].mean() for trial in trials])
     return size, psnr, np.asarray(missing)
 
 

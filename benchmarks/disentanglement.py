@@ -4,14 +4,14 @@
 
 Every held-out character in every motion is coded to a file. Then, as Bai et al. (C-DSVAE, ICML
 2021) and Li & Mandt (2018, section 5.1) measure it, with classifiers trained on the training
-characters (their own accuracy is the first row):
+characters (a row of its own says how right they are of the clips themselves):
 
 motion kept      z of a clip with the f of another, or an f drawn from p(f): is its action seen?
                  Acc, IS = exp E KL(p(y|x) || p(y)), H(y|x), H(y)
 content kept     f of a clip with the z of another, or z drawn: are its attributes seen?
                  disagreement per attribute, in per cent
 identity         of pairs of clips, same character or not, by the distance of f, and of z: EER
-collapse         bits of f and of z
+collapse         bytes of f and of z
 """
 
 from __future__ import annotations
@@ -97,11 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def held_out(sprites: Sprites, count: int) -> tuple[Clips, Labels, Labels]:
     """Clips aligned, their labels, and the numbers of their characters."""
-    chosen = [(c, a, d) for c in sprites.held_out for a in range(3) for d in range(3)]
-    chosen = chosen[:: max(1, len(chosen) // count)][:count]
-    clips = np.stack([sprites.clip(c, a, d, FRAMES) for c, a, d in chosen])
-    labels = [[3 * a + d, *Character.from_index(c)] for c, a, d in chosen]
-    return clips, np.array(labels), np.array([c for c, _, _ in chosen])
+    chosen = files.held_out_clips(sprites.held_out, count)
+    clips = np.stack([sprites.clip(c, a, d, FRAMES) for c, a, d, _ in chosen])
+    labels = [[3 * a + d, *Character.from_index(c)] for c, a, d, _ in chosen]
+    return clips, np.array(labels), np.array([c for c, *_ in chosen])
 
 
 def train_judge(sprites: Sprites, steps: int) -> Judge:

@@ -10,10 +10,10 @@ reconstruction  clips of 8 to 128 frames, sprites aligned and from a random phas
 continuation    the first half of a clip, and as many frames as the prior expects to follow
 missing         a part of the frames is guessed from those on both sides
 
-`reference_db` is what repeating the last known frame reaches. Of balls, `lost` is the share of
-those no longer to be seen in the guessed frames; over the others, `position_px` is how far their
-centres are off, `shape_error` by which part their areas are, and `energy_error` by which part a
-clip's kinetic energy is, from one frame to the next.
+`reference_db` is what repeating the last known frame, as decoded, reaches. Of balls, `lost` is the
+share of those no longer to be seen in the guessed frames; over the others, `position_px` is how far
+their centres are off, `shape_error` by which part their areas are, and `energy_error` by which part
+a clip's kinetic energy is, from one frame to the next.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ from dsaecodec.sprites import Sprites, open_sprites
 LENGTHS = (8, 16, 32, 64, 128)
 GAPS = (0.1, 0.2, 0.3, 0.4, 0.5)
 TASKS = ("reconstruction", "continuation", "missing")
-SEED = 7
 TASK_FRAMES = 32
 TASK_QUALITY = 65
 NEAR = 60  # a pixel is of a ball's colour if no channel differs by more
@@ -93,7 +92,10 @@ class Material:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write the table."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.sprites_models and options.sprites is None:
+        parser.error("--sprites-models needs --sprites SHEETS")
     torch.set_num_threads(options.threads)
     rows: list[Row] = []
     options.output.mkdir(parents=True, exist_ok=True)
@@ -153,20 +155,17 @@ def _guesses(
 
 
 def sprite_clips(sprites: Sprites, random_phase: bool, count: int, num_frames: int) -> Material:
-    """Held-out characters in every motion; `count` of them, evenly spaced."""
-    everything = [(c, a, d) for c in sprites.held_out for a in range(3) for d in range(3)]
-    chosen = everything[:: max(1, len(everything) // count)][:count]
-    phases = np.random.default_rng(SEED).integers(8, size=len(everything)) * random_phase
+    """Held-out characters in every motion, see `held_out_clips`."""
     clips = [
-        sprites.clip(c, a, d, num_frames, int(phase))
-        for (c, a, d), phase in zip(chosen, phases, strict=False)
+        sprites.clip(c, a, d, num_frames, phase * random_phase)
+        for c, a, d, phase in files.held_out_clips(sprites.held_out, count)
     ]
     return Material("sprites", "random-phase" if random_phase else "aligned", np.stack(clips))
 
 
 def ball_clips(count: int, num_frames: int) -> Material:
     """Three balls that bounce; no clip of the training set."""
-    drawn = [bouncing_balls(num_frames, SEED * 1000 + i) for i in range(count)]
+    drawn = [bouncing_balls(num_frames, files.SEED * 1000 + i) for i in range(count)]
     centres = np.stack([clip.positions for clip in drawn])
     return Material("balls", "drawn", np.stack([clip.frames for clip in drawn]), centres)
 
@@ -206,7 +205,7 @@ def continuation(loaded: LoadedModel, label: str, material: Material) -> Row:
     expected = files.go_on(loaded, sent, TASK_FRAMES, TASK_QUALITY)
     found = files.show(loaded.vector, expected, TASK_QUALITY)
     truth = clips[:, known:]
-    repeated = np.repeat(clips[:, known - 1 : known], TASK_FRAMES - known, 1)
+    repeated = np.repeat(found[:, known - 1 : known], TASK_FRAMES - known, 1)
     return _row(
         loaded,
         label,

@@ -44,6 +44,7 @@ Clips = NDArray[np.uint8]
 
 BATCH = 64
 FPS = Fraction(12)
+SEED = 7
 FILLED_AT_ONCE = 37  # clips, each with all its candidates
 
 
@@ -74,6 +75,20 @@ class Symbols(NamedTuple):
 
     f: Tensor
     z: Tensor
+
+
+def held_out_clips(characters: Sequence[int], count: int) -> list[tuple[int, int, int, int]]:
+    """Characters of Sprites in every motion: all, in order, or as many at random.
+
+    Returns:
+        Character, action, direction, and a random phase that does not depend on `count`.
+    """
+    everything = [(c, a, d) for c in characters for a in range(3) for d in range(3)]
+    phases = np.random.default_rng(SEED).integers(8, size=len(everything)).tolist()
+    order = np.arange(len(everything))
+    if count < len(everything):
+        order = np.random.default_rng(SEED).permutation(len(everything))[:count]
+    return [(*everything[i], phases[i]) for i in order]
 
 
 @torch.no_grad()

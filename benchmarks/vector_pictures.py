@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--balls-model", metavar="NAME|PATH")
     parser.add_argument("-o", dest="output", type=Path, default=Path("docs/results"))
     options = parser.parse_args(arguments)
+    if options.sprites_model and options.sprites is None:
+        parser.error("--sprites-model needs --sprites SHEETS")
     options.output.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
     if options.sprites_model:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import baselines
+from benchmarks import baselines, vector_files
 from benchmarks.baselines import QUALITIES, Trial, compare_trials
 from dsaecodec.model_io import save_model
 from dsaecodec.vector.model import VectorConfig, VectorModel
@@ -41,7 +41,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(number)
         paths.append(folder / f"{name}.safetensors")
         save_model(VectorModel(config), paths[-1])
-    arguments = [*map(str, paths), "--clips", "4", "--few", "4", "-o", str(folder)]
+    arguments = [
+        "--balls-models",
+        *map(str, paths),
+        "--clips",
+        "4",
+        "--few",
+        "3",
+        "-o",
+        str(folder),
+    ]
     assert baselines.main(arguments) == 0
     return folder
 
@@ -65,9 +74,24 @@ def test_what_is_not_sent_costs_nothing(results):
     for row in rows_of(results / "rows.csv"):
         if row["variant"] in ("deterministic", "content"):
             assert float(row["dynamics_bytes"]) <= 1
-            assert row["missing_db"] in ("", row["psnr_db"])
+            assert row["missing_db"] == row["whole_db"]
         if row["variant"] == "local":
             assert float(row["content_bytes"]) <= 1
+
+
+def test_networks_that_are_not_needed_do_not_count(results):
+    sizes = {row["variant"]: int(row["parameters"]) for row in rows_of(results / "rows.csv")}
+    assert sizes["content"] < sizes["static"] < sizes["stochastic"] < sizes["full"]
+    missing = {row["missing_clips"] for row in rows_of(results / "rows.csv")}
+    assert missing == {"", "3"}
+
+
+def test_held_out_clips_are_of_every_motion():
+    few = vector_files.held_out_clips(range(296), 296)
+    assert len({clip[1:3] for clip in few}) == 9
+    assert len({phase for *_, phase in few}) == 8 and len({c for c, *_ in few}) > 100
+    everything = vector_files.held_out_clips(range(296), 10**4)
+    assert len(everything) == 2664 and set(few) < set(everything)
 
 
 def test_every_variant_is_compared(results):
@@ -84,7 +108,7 @@ def trial(variant: str, db: float, ratio: float, noise: float = 0.0, seed: int =
     size = np.repeat(20 * 2 ** np.arange(len(QUALITIES))[:, None], 30, 1).astype(float)
     psnr = 25 + 5 * np.log2(size / 20) + db
     psnr += noise * np.random.default_rng(seed).standard_normal(30)
-    return Trial(variant, psnr, size * ratio, psnr[4] - 1)
+    return Trial(variant, psnr, size * ratio, psnr[4, :9] - 1)
 
 
 def test_known_curves_have_their_known_distance():
