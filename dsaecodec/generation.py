@@ -1,7 +1,7 @@
 """New streams from old ones: contents exchanged, latents drawn from the priors, gaps filled.
 
 What the prior says of a symbol is a table of integer frequencies, and so is what is drawn from it:
-one seed makes one file, on every machine.
+one seed makes one file, on every machine that has the same version of NumPy.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import bitstream
 from bitstream import Colour, FrequencyTables, Gop, Header, Segment, SymbolEncoder
 from bitstream.limits import MAX_GOP_FRAMES, TICKS_PER_SECOND
 from dsaecodec.clip import Clip
+from dsaecodec.codec.symbols import SYMBOL_LIMIT
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.errors import UsageError
 from dsaecodec.latents import LatentCodec, Symbols, open_latents
@@ -77,21 +78,18 @@ def swap(content: Clip, dynamics: Clip) -> bytes:
     Raises:
         UsageError: the clips differ in size, colour or model.
     """
-    for name in ("width", "height", "model"):
-        ours, other = getattr(content, name), getattr(dynamics, name)
+    for name in ("width", "height", "model", "colour"):
+        ours, other = (getattr(clip.header, name) for clip in (content, dynamics))
         if ours != other:
+            ours, other = (x.hex() if isinstance(x, bytes) else x for x in (ours, other))
             raise UsageError(f"{name} of the content {ours}, of the dynamics {other}: expected one")
     gops = []
     for place, moving in enumerate(dynamics.gops):
         still = content.gops[place % len(content.gops)]
         coded = still.coded.content
         if still.quality != moving.quality:
-            ratio = still.f_steps / moving.f_steps
-            f = np.floor(still.f_symbols * ratio + 0.5).astype(np.int32)
-            recoded = replace(still, coded=replace(still.coded, quality=moving.quality))
-            coded = recoded.replace(
-                f_symbols=f, f_hyper_symbols=still.f_hyper_symbols
-            ).coded.content
+            symbols = (still.f_symbols, still.f_hyper_symbols)
+            coded = _code_content(content.latents, symbols, still.quality, moving.quality)
         gops.append(replace(moving.coded, content=coded))
     return bitstream.join(dynamics.header, gops)
 
@@ -116,11 +114,16 @@ def sample(
         quality: where no clip is given: how finely latents are quantized.
 
     Raises:
-        UsageError: content is to be drawn from a model that knows no whole pictures.
+        UsageError: content is to be drawn from a model that knows no whole pictures; an argument
+            that what is given decides.
         ModelError: there is no such model.
     """
     generator = np.random.default_rng(seed)
     given = dynamics or content
+    if dynamics is not None and num_frames is not None:
+        raise UsageError("the dynamics that are given have their own number of frames")
+    if given is not None and model is not None:
+        raise UsageError(f"model {model}: a clip that is given has its own")
     if given is None:
         header = _header_of(model)
         latents = open_latents(header, model=model)
@@ -137,12 +140,14 @@ def sample(
     else:
         with limited_threads(None):
             drawn = latents.code_content(drawer, quality, None)
-            coder = SymbolEncoder(latents.loaded.tables)
-            latents.code_content(coder, quality, drawn)
-        coded, count = coder.finish(), num_frames or 32
-    if dynamics is not None:
-        gops = [replace(gop.coded, content=coded) for gop in dynamics.gops]
-        return bitstream.join(header, gops)
+        if dynamics is not None:
+            gops = [
+                replace(gop.coded, content=_code_content(latents, drawn, quality, gop.quality))
+                for gop in dynamics.gops
+            ]
+            return bitstream.join(header, gops)
+        coded = _code_content(latents, drawn, quality, quality)
+        count = num_frames or 32
     with limited_threads(None):
         z = latents.code_dynamics(drawer, quality, False, [None] * count)
     return bitstream.join(replace(header, sound=None), _gops(latents, quality, coded, z))
@@ -165,7 +170,7 @@ def predict(clip: Clip, num_frames: int, *, seed: int | None = None) -> bytes:
         raise UsageError(f"{num_frames} frames to predict: at most {most} fit into the last GOP")
     latents = clip.latents
     known = last.coded.segments[-1]
-    z = last.z_symbols[known.first :]
+    z = _codable(last.z_symbols)[known.first :]
     generator = None if seed is None else np.random.default_rng(seed)
     drawer = Drawer(latents.loaded.tables, generator)
     with limited_threads(None):
@@ -209,7 +214,7 @@ def fill(clip: Clip, missing: range, *, seed: int = 0) -> bytes:
     start = missing.start - gop.first_frame
     gap = range(start, start + len(missing))
     latents = clip.latents
-    z = fill_frames(latents, gop.coded, gop.z_symbols, gap, seed)
+    z = fill_frames(latents, gop.coded, _codable(gop.z_symbols), gap, seed)
     segments = latents.pack_dynamics(gop.coded, z)
     gops = [other.coded for other in clip.gops]
     gops[place] = replace(gop.coded, segments=segments)
@@ -237,6 +242,30 @@ def fill_frames(latents: LatentCodec, gop: Gop, z: Symbols, gap: range, seed: in
     return min(zip(drawers, filled, strict=True), key=lambda pair: pair[0].bits)[1]
 
 
+def _codable(z: Symbols) -> Symbols:
+    """Symbols that can be coded again as they are.
+
+    Raises:
+        UsageError: some cannot; no encoder writes them.
+    """
+    if np.abs(z.astype(np.int64)).max(initial=0) > SYMBOL_LIMIT:
+        raise UsageError(f"the dynamics have symbols beyond {SYMBOL_LIMIT}: no encoder wrote them")
+    return z
+
+
+def _code_content(
+    latents: LatentCodec, symbols: tuple[Symbols, Symbols], quality: int, wanted: int
+) -> bytes:
+    """Coder bytes of f and f_hyper of one quality, at another."""
+    f, hyper = symbols
+    ratio = latents.f_steps(quality) / latents.f_steps(wanted)
+    f = np.floor(f * ratio + 0.5).clip(-SYMBOL_LIMIT, SYMBOL_LIMIT).astype(np.int32)
+    coder = SymbolEncoder(latents.loaded.tables)
+    with limited_threads(None):
+        latents.code_content(coder, wanted, (f, hyper))
+    return coder.finish()
+
+
 def _header_of(model: str | None) -> Header:
     """Header of a stream of a vector model."""
     if model is None:
@@ -256,7 +285,15 @@ def _header_of(model: str | None) -> Header:
 def _gops(
     latents: LatentCodec, quality: int, content: bytes, z: Symbols, refs_previous: bool = False
 ) -> list[Gop]:
-    """GOPs of one content and frames z [T, …], as few as the format allows."""
+    """GOPs of one content and frames z [T, …], as few as the format allows.
+
+    Raises:
+        UsageError: several, where each would begin as the content says.
+    """
+    if latents.begins_with_content and len(z) > MAX_GOP_FRAMES:
+        raise UsageError(
+            f"{len(z)} frames: at most {MAX_GOP_FRAMES} follow from one content of this model"
+        )
     made = []
     for first in range(0, len(z), MAX_GOP_FRAMES):
         part = z[first : first + MAX_GOP_FRAMES]

@@ -70,6 +70,11 @@ class LatentCodec(ABC):
     def z_shape(self) -> Shape:
         """Shape of z_t."""
 
+    @property
+    def begins_with_content(self) -> bool:
+        """Whether a GOP's first frame is what its content says, wherever the clip was before."""
+        return False
+
     @abstractmethod
     def code_content(
         self, coder: Coder, quality: int, symbols: tuple[Symbols, Symbols] | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from io import BytesIO
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dsaecodec import model_store
+from dsaecodec.errors import ModelError
 from dsaecodec.output import is_special
 
 AUTO = "auto"
@@ -64,7 +66,13 @@ def choose_model(
     if not fitting:
         return default
     choices = [default, *(Choice(str(model.path), True) for model in fitting)]
-    return min(choices, key=lambda choice: _cost(choice, source, quality, device))
+    costs = [_cost(default, source, quality, device)]
+    for choice in choices[1:]:
+        try:
+            costs.append(_cost(choice, source, quality, device))
+        except ModelError:  # nobody asked for this one
+            costs.append(math.inf)
+    return choices[costs.index(min(costs))]
 
 
 def _cost(choice: Choice, source: str | os.PathLike[str], quality: int, device: str) -> float:

@@ -25,6 +25,7 @@ from dsaecodec.model_store import SPATIAL, VECTOR, find_model, identity_of, read
 from dsaecodec.output import staged
 from dsaecodec.spatial.model import SpatialConfig, SpatialModel
 from dsaecodec.vector.model import DYNAMICS, PRODUCTS, VectorConfig, VectorModel
+from dsaecodec.vector.synthesis import BLOCK, DETAILS
 
 Model = SpatialModel | VectorModel
 
@@ -189,11 +190,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def read_detail(path: Path) -> str:
-    """Detail of the blocks of a vector model, as its file says; empty for anything else."""
+    """Detail of each block of a vector model, as its file says; empty for anything else."""
     if path.suffix != ".safetensors":
         return ""
     model = load_model(str(path), "cpu").model
-    return model.config.detail if isinstance(model, VectorModel) else ""
+    if not isinstance(model, VectorModel):
+        return ""
+    return model.config.detail or DETAILS[-1] * (model.config.size // BLOCK) ** 2
 
 
 def choose_device(device: str) -> torch.device:
@@ -235,15 +238,17 @@ def _build(kind: _Kind, config: Any, tensors: dict[str, Tensor]) -> tuple[Model,
     tables = FrequencyTables(frequencies.numpy().astype(np.int64), half_widths.numpy())
     if tables.num_tables != NUM_TABLES:
         raise ValueError(f"{tables.num_tables} tables, expected {NUM_TABLES}")
-    model: Model = kind.model(config).eval().requires_grad_(False)
-    units = _integer_parameters(model)
-    expected = model.state_dict()
+    with torch.device("meta"):  # shapes before memory: a small file may ask for a large model
+        expected = kind.model(config).state_dict()
     if set(expected) != set(tensors):
         raise ValueError(f"tensors differ: {sorted(set(expected) ^ set(tensors))[:4]}")
-    state = {}
     for name, value in tensors.items():
         if value.shape != expected[name].shape:
             raise ValueError(f"{name}: shape {list(value.shape)}")
+    model: Model = kind.model(config).eval().requires_grad_(False)
+    units = _integer_parameters(model)
+    state = {}
+    for name, value in tensors.items():
         if name in units:
             value = _integers(value, name).float() / units[name]
         elif value.dtype != kind.floats or not bool(torch.isfinite(value).all()):

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bitstream.limits import MAX_SIDE
 from dsaecodec.errors import ModelError
 
 FOLDER = Path(__file__).parent / "weights"
@@ -244,9 +245,10 @@ def _side(metadata: dict[str, Any]) -> int:
     if metadata.get("format") != VECTOR:
         return 0
     try:
-        return int(json.loads(metadata["config"])["size"])
-    except (ValueError, KeyError, TypeError):
+        size = json.loads(metadata["config"])["size"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return 0
+    return size if type(size) is int and 0 < size <= MAX_SIDE else 0
 
 
 def _sidecar(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from dsaecodec import model_store
 from dsaecodec.errors import ModelError
 from dsaecodec.model_io import load_model
-from dsaecodec.model_store import SPATIAL, find_model, identity_of, list_models
+from dsaecodec.model_store import SPATIAL, VECTOR, find_model, identity_of, list_models
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = model_store.FOLDER / "natural.safetensors"
@@ -25,7 +25,7 @@ SHIPPED = model_store.FOLDER / "natural.safetensors"
 def model_bytes(data: bytes = b"\0\1\2\3", **metadata: str) -> bytes:
     """A file that has the outside of a model and one small tensor."""
     header = {
-        "__metadata__": {"format": SPATIAL, **metadata},
+        "__metadata__": {"format": SPATIAL} | metadata,
         "x": {"dtype": "U8", "shape": [len(data)], "data_offsets": [0, len(data)]},
     }
     text = json.dumps(header).encode()
@@ -227,3 +227,24 @@ def test_a_superseded_model_says_what_took_its_place(folders: tuple[Path, Path])
     assert entry(path).superseded_by == ""
     put(path.with_suffix(".toml"), b'superseded_by = "natural"\n')
     assert entry(path).superseded_by == "natural"
+
+
+@pytest.mark.parametrize(
+    "config, side",
+    [
+        ('{"size": 64}', 64),
+        ('{"size": 1e999}', 0),
+        ('{"size": Infinity}', 0),
+        ('{"size": -5}', 0),
+        ('{"size": "64"}', 0),
+        ('{"size": true}', 0),
+        ("[]", 0),
+        ("[" * 100_000, 0),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_sizes_that_strangers_state_are_read_with_care(
+    folders: tuple[Path, Path], config: str, side: int
+) -> None:
+    path = put(folders[0] / "a.safetensors", model_bytes(format=VECTOR, config=config))
+    assert entry(path).side == side

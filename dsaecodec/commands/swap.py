@@ -27,9 +27,8 @@ def run(request: Request) -> int:
     Raises:
         CodecError: see `dsaecodec.errors`.
     """
-    check_target(
-        request.content, request.output, overwrite=request.overwrite, as_json=request.as_json
-    )
+    for source in (request.content, request.dynamics):
+        check_target(source, request.output, overwrite=request.overwrite, as_json=request.as_json)
     with quick_import():
         from dsaecodec.clip import open_clip
         from dsaecodec.generation import swap

@@ -364,8 +364,6 @@ def _check(config: TrainConfig) -> None:
     for name, most in limits.items():
         if values[name] > most:
             raise ConfigError(f"{name} = {values[name]}: expected at most {most}")
-    if config.vector.size % 8:
-        raise ConfigError(f"vector.size = {config.vector.size}: expected a multiple of 8")
     if not config.vector.f_channels and not config.vector.coded_channels:
         raise ConfigError(
             f"vector.f_channels = 0, vector.dynamics = {config.vector.dynamics}: nothing is sent"

@@ -339,9 +339,10 @@ class Trainer:
         try:
             self.model.load_state_dict(weights)
         except RuntimeError as error:
+            table = "vector" if self.config.is_vector else "model"
             raise ConfigError(
                 f"the model to start from has another shape: {str(error).splitlines()[0]}",
-                hint="--set model.residual_luma=…, model.hyper_channels=… as it was trained with",
+                hint=f"--set {table}.… as it was trained with",
             ) from error
 
     def _place(self) -> tuple[str, int] | None:

@@ -44,7 +44,7 @@ class VectorJudge:
     ) -> None:
         self._bit = bit
         sampler = SequenceSampler(shots, num_frames, size)
-        self._blocks = to_input(sampler.middle(num_frames, NUM_CLIPS)).to(device)
+        self._blocks = to_input(sampler.beginnings(num_frames, NUM_CLIPS)).to(device)
 
     @torch.no_grad()
     def judge(self, model: VectorModel) -> list[Judgement]:

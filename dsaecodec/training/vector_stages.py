@@ -61,7 +61,7 @@ class SequenceSampler:
         picks = torch.randint(len(self._shots), (count,), generator=generator).tolist()
         return [self._cut(self._shots[pick], num_frames, generator) for pick in picks]
 
-    def middle(self, num_frames: int, count: int) -> list[Tensor]:
+    def beginnings(self, num_frames: int, count: int) -> list[Tensor]:
         """The first frames of evenly spaced shots."""
         step = max(1, len(self._shots) // count)
         times = torch.arange(num_frames)

@@ -12,9 +12,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from bitstream import Gop, MalformedError
 from dsaecodec.codec.symbols import Coder, Wish, pass_symbols
 from dsaecodec.vector.model import VectorModel
 from dsaecodec.vector.prior import Exchange
+
+
+def check_gop(model: VectorModel, gop: Gop) -> None:
+    """Refuse what a GOP of this model cannot be.
+
+    Raises:
+        MalformedError: it refers to the one before; or it restarts, where frames follow from f.
+    """
+    if gop.refs_previous:
+        raise MalformedError("a GOP of this model refers to the one before: it cannot")
+    if model.config.dynamics == "deterministic" and len(gop.segments) > 1:
+        raise MalformedError("a GOP of this model has a restart: it cannot")
 
 
 def code_content(

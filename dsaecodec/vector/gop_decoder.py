@@ -11,7 +11,7 @@ from bitstream import Gop, Header, MalformedError, Segment, SymbolDecoder
 from dsaecodec.codec.symbols import SymbolDigest
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.model_io import LoadedModel
-from dsaecodec.vector.gop_coder import code_content, code_dynamics
+from dsaecodec.vector.gop_coder import check_gop, code_content, code_dynamics
 from dsaecodec.vector.pictures import frames_of
 from dsaecodec.video.frame import Frame420
 
@@ -42,8 +42,7 @@ class VectorGopDecoder:
 
     def read_content(self, gop: Gop) -> None:
         """See `GopDecoder`."""
-        if gop.refs_previous:
-            raise MalformedError("a GOP of this model refers to the one before: it cannot")
+        check_gop(self._model, gop)
         self._gop = gop
         with limited_threads(self._threads):
             coder = SymbolDecoder(gop.content, self._loaded.tables)

@@ -15,7 +15,7 @@ from dsaecodec.codec.symbols import Coder, Fleet
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.latents import KEPT, Bits, Floats, LatentCodec, Shape, Symbols, read_only
 from dsaecodec.model_io import LoadedModel
-from dsaecodec.vector.gop_coder import code_content, code_dynamics
+from dsaecodec.vector.gop_coder import check_gop, code_content, code_dynamics
 from dsaecodec.vector.pictures import frames_of
 from dsaecodec.video import Frame420, frame_to_rgb
 from dsaecodec.video.frame import RGB
@@ -40,6 +40,11 @@ class VectorLatents(LatentCodec):
     def z_shape(self) -> Shape:
         """See `LatentCodec`."""
         return (self._model.config.coded_channels,)
+
+    @property
+    def begins_with_content(self) -> bool:
+        """See `LatentCodec`; so it is with deterministic dynamics."""
+        return self._model.config.dynamics == "deterministic"
 
     def code_content(
         self, coder: Coder, quality: int, symbols: tuple[Symbols, Symbols] | None
@@ -95,6 +100,7 @@ class VectorLatents(LatentCodec):
 
     def _synthesize(self, gop: Gop) -> tuple[Frame420, ...]:
         """All pictures of a GOP, in the batches of a decoder, for the same pixels."""
+        check_gop(self._model, gop)
         f, z = self.content(gop).f, self.dynamics(gop).z
         pictures: list[Frame420] = []
         with limited_threads(self.threads):

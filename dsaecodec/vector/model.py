@@ -20,8 +20,8 @@ F_SPREAD = 4.0  # and the f of first pictures about so wide
 DYNAMICS = ("stochastic", "static", "deterministic", "none")
 
 
-class Dynamics(nn.Module):
-    """Deterministic dynamics: an LSTM whose first state is a function of f, fed its own output.
+class DeterministicDynamics(nn.Module):
+    """z_t of an LSTM whose first state is a function of f, fed its own output.
 
     Args:
         f_channels, z_channels: of f and z_t.
@@ -79,6 +79,8 @@ class VectorConfig:
     @property
     def fault(self) -> str:
         """What makes no sense in it; empty: nothing."""
+        if self.size % BLOCK:
+            return f"size = {self.size}: expected a multiple of {BLOCK}"
         blocks = (self.size // BLOCK) ** 2
         if self.detail and (len(self.detail) != blocks or not set(self.detail) <= set(DETAILS)):
             return (
@@ -114,7 +116,9 @@ class VectorModel(nn.Module):
             config.coded_channels, config.hidden, recurrent=config.dynamics == "stochastic"
         )
         if config.dynamics == "deterministic":
-            self.dynamics = Dynamics(config.f_channels, config.z_channels, config.hidden)
+            self.dynamics = DeterministicDynamics(
+                config.f_channels, config.z_channels, config.hidden
+            )
         self.synthesis: BlockProducts | Things
         if has_things:
             self.synthesis = Things(*sizes, config.f_width)

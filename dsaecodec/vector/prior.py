@@ -27,7 +27,13 @@ from dsaecodec.exact import (
     compand,
     shift_round,
 )
-from dsaecodec.likelihood import MEAN_UNITS, QUALITY_PER_OCTAVE, SCALE_LEVELS, index_offset
+from dsaecodec.likelihood import (
+    MEAN_UNITS,
+    QUALITY_PER_OCTAVE,
+    SCALE_LEVELS,
+    index_offset,
+    split_mean,
+)
 
 Exchange = Callable[[Tensor, Tensor], Tensor]
 """(mean [N, 1], index [N, 1]) of the next number → its symbols [N, 1]."""
@@ -122,7 +128,7 @@ class VectorCode(nn.Module):
             quality: [N].
             exchange: called once a number.
         """
-        nearest = _nearest(base)
+        nearest, _ = split_mean(base)
         symbols = torch.zeros_like(base)
         for c in range(self.channels):
             number = range(c, c + 1)
@@ -134,14 +140,9 @@ class VectorCode(nn.Module):
         self, context: Tensor, base: Tensor, quality: Tensor, symbols: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Mean and index of all numbers at once, [N, C], where the symbols are known."""
-        innovation = (symbols - _nearest(base)).detach()
+        innovation = (symbols - split_mean(base)[0]).detach()
         delta, index = self.parameters_at(context, innovation, quality, range(self.channels))
         return base + delta, index
-
-
-def _nearest(base: Tensor) -> Tensor:
-    """Whole symbols next to a base in 1/4 symbol."""
-    return torch.floor((base + MEAN_UNITS // 2) / MEAN_UNITS)
 
 
 class ContentPrior(nn.Module):

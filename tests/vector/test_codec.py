@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import bitstream
 import dsaecodec
 from bitstream import BitstreamError, SymbolCounter, SymbolDecoder
 from dsaecodec.cli import main
-from dsaecodec.errors import CodecError, InputVideoError
-from dsaecodec.model_io import load_model
+from dsaecodec.errors import CodecError, InputVideoError, ModelError, UsageError
+from dsaecodec.generation import predict
+from dsaecodec.model_choice import choose_model
+from dsaecodec.model_io import load_model, save_model
 from dsaecodec.vector.gop_coder import code_content, code_dynamics
+from dsaecodec.vector.model import VectorConfig, VectorModel
+from dsaecodec.vector.pictures import UNIT
+from dsaecodec.vector.synthesis import to_blocks
+from dsaecodec.video import VideoInfo, VideoWriter, rgb_to_planes
+from dsaecodec.video.frame import RGB
 from tests.vector.conftest import NARROW, SIZE
 
 
@@ -98,8 +108,6 @@ def test_pictures_of_another_size_are_refused(models, size):
 
 def test_streams_that_lie_about_the_model_are_refused(stream, models):
     """Signed streams whose header and model do not fit."""
-    from dataclasses import replace
-
     header, (gop,) = bitstream.split(stream)
     for other in (replace(header, width=17), replace(header, colour=bitstream.Colour(1, False))):
         with pytest.raises(BitstreamError, match="expected 16x16 in RGB"):
@@ -113,15 +121,8 @@ def test_streams_that_lie_about_the_model_are_refused(stream, models):
 
 
 def test_the_command_line_encodes_decodes_and_verifies(models, tmp_path, capsys):
-    from dsaecodec.video import VideoInfo, VideoWriter
-    from dsaecodec.video.frame import RGB
-
     source, stream = tmp_path / "in" / "%05d.png", tmp_path / "a.dsz"
     frames = some_frames(5)
-    from fractions import Fraction
-
-    from dsaecodec.video import rgb_to_planes
-
     with VideoWriter(source, VideoInfo(SIZE, SIZE, Fraction(25), RGB, True)) as writer:
         for frame in frames:
             writer.write(rgb_to_planes(frame))
@@ -135,20 +136,66 @@ def test_the_command_line_encodes_decodes_and_verifies(models, tmp_path, capsys)
     assert stream.read_bytes() == dsaecodec.encode(frames, model="small")
 
 
+def written(folder: Path, frames: list[np.ndarray]) -> Path:
+    """Pictures as a folder of PNG."""
+    with VideoWriter(folder / "%05d.png", VideoInfo(SIZE, SIZE, Fraction(25), RGB, True)) as writer:
+        for frame in frames:
+            writer.write(rgb_to_planes(frame))
+    return folder
+
+
 def test_what_costs_least_is_taken(models, tmp_path):
     """Noise of the model's size: its own model knows nothing of it, and natural does."""
-    from dsaecodec.model_choice import choose_model
-    from dsaecodec.video import VideoInfo, VideoWriter, rgb_to_planes
-
-    folder = tmp_path / "in"
-    from fractions import Fraction
-
-    with VideoWriter(folder / "%05d.png", VideoInfo(SIZE, SIZE, Fraction(25), 0, True)) as writer:
-        for frame in some_frames(3):
-            writer.write(rgb_to_planes(frame))
+    folder = written(tmp_path / "in", some_frames(3))
     assert choose_model("auto", folder, 60) == (None, False)
     assert choose_model(None, folder, 60) == (None, False)
     assert choose_model("small", folder, 60) == ("small", True)
+
+
+def test_a_model_of_just_these_pictures_is_taken(tmp_path, monkeypatch):
+    """What a model's pictures look like costs it nothing; noise costs the other one much."""
+    frame = some_frames(1)[0]
+    model = VectorModel(VectorConfig(SIZE, 5, 3, **NARROW))
+    with torch.no_grad():
+        for weight in model.synthesis.weights:
+            weight.zero_()
+        pictures = torch.from_numpy(frame).permute(2, 0, 1)[None, None] / UNIT
+        model.synthesis.bias.copy_(to_blocks(pictures)[:, 0, 0])
+    save_model(model, tmp_path / "still.safetensors")
+    folder = written(tmp_path / "in", [frame] * 3)
+    monkeypatch.setenv("DSAECODEC_MODELS", str(tmp_path))
+    assert choose_model(None, folder, 60) == (str(tmp_path / "still.safetensors"), True)
+
+
+def test_a_damaged_model_that_nobody_named_is_passed_over(tmp_path, monkeypatch):
+    path = tmp_path / "broken.safetensors"
+    save_model(VectorModel(VectorConfig(SIZE, 5, 3, **NARROW)), path)
+    data = bytearray(path.read_bytes())
+    at = 8 + int.from_bytes(data[:8], "little")
+    data[at:] = b"\xff" * (len(data) - at)
+    path.write_bytes(data)
+    folder = written(tmp_path / "in", some_frames(2))
+    monkeypatch.setenv("DSAECODEC_MODELS", str(tmp_path))
+    assert choose_model(None, folder, 60) == (None, False)
+    with pytest.raises(ModelError):
+        dsaecodec.encode(some_frames(2), model="broken")
+
+
+def test_frames_that_follow_from_content_do_not_restart(tmp_path, monkeypatch):
+    config = VectorConfig(SIZE, 5, 3, **NARROW, dynamics="deterministic")
+    save_model(VectorModel(config), tmp_path / "fixed.safetensors")
+    monkeypatch.setenv("DSAECODEC_MODELS", str(tmp_path))
+    stream = dsaecodec.encode(some_frames(8), model="fixed")
+    with dsaecodec.open(stream) as clip:
+        assert len(list(dsaecodec.decode(predict(clip, 120)))) == 128
+        with pytest.raises(UsageError, match="at most 128 follow"):
+            predict(clip, 121)
+    header, (gop,) = bitstream.split(stream)
+    (segment,) = gop.segments
+    parts = tuple(replace(segment, first=t, num_frames=4) for t in (0, 4))
+    restarting = bitstream.join(header, [replace(gop, segments=parts)])
+    with pytest.raises(BitstreamError, match="restart"):
+        list(dsaecodec.decode(restarting))
 
 
 def test_a_decoder_reads_from_memory_and_once(stream):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,56 @@ def test_samples_keep_what_is_given(clips):
     assert sample(content=a, dynamics=b) == swap(a, b)
 
 
+def test_drawn_content_fits_dynamics_of_several_qualities(clips):
+    a, _, c = clips
+    both = bitstream.join(a.header, [a.gops[0].coded, c.gops[0].coded])
+    for seed in range(4):
+        with dsaecodec.open(sample(dynamics=dsaecodec.open(both), seed=seed)) as made:
+            assert len(list(made)) == 15
+            fine, coarse = (gop.f_hat for gop in made.gops)
+            assert np.abs(fine - coarse).max() <= made.gops[1].f_steps[0] / 2 + 1e-5
+
+
+def test_what_is_given_decides(clips):
+    with pytest.raises(UsageError, match="their own number of frames"):
+        sample(dynamics=clips[0], num_frames=4)
+    with pytest.raises(UsageError, match="has its own"):
+        sample(content=clips[0], model="small")
+
+
+def test_the_quality_of_a_sample_is_the_one_asked_for(models):
+    with dsaecodec.open(sample(model="small", num_frames=3, quality=71)) as made:
+        assert made.gops[0].quality == 71
+
+
+def test_a_seed_fills_a_gap_in_its_way(clips):
+    found = {fill(clips[0], range(2, 7), seed=seed) for seed in range(6)}
+    assert len(found) > 1 and fill(clips[0], range(2, 7)) in found
+
+
+def test_colours_that_differ_are_refused():
+    data = dsaecodec.encode(some_frames(2))
+    header, gops = bitstream.split(data)
+    assert not header.colour.is_rgb
+    other = bitstream.Colour(5, not header.colour.full_range)
+    assert other != header.colour
+    changed = bitstream.join(replace(header, colour=other), gops)
+    with pytest.raises(UsageError, match="colour of the content"):
+        swap(dsaecodec.open(data), dsaecodec.open(changed))
+
+
+def test_symbols_stay_within_what_can_be_coded(clips, monkeypatch):
+    a = clips[0]
+    large = a.gops[0].replace(f_symbols=np.full(5, -(2**20), np.int32))
+    finer = dsaecodec.open(dsaecodec.encode(some_frames(4), model="small", quality=100))
+    made = swap(dsaecodec.open(a.to_bytes([large])), finer)
+    assert (dsaecodec.open(made).gops[0].f_symbols == -(2**20)).all()
+    monkeypatch.setattr("dsaecodec.generation.SYMBOL_LIMIT", 0)
+    for call in (lambda: predict(a, 3), lambda: fill(a, range(2, 3))):
+        with pytest.raises(UsageError, match="no encoder wrote them"):
+            call()
+
+
 def test_long_samples_are_cut_into_gops(models):
     with dsaecodec.open(sample(model="small", num_frames=200)) as made:
         assert [gop.num_frames for gop in made.gops] == [128, 72]
@@ -67,7 +118,6 @@ def test_long_samples_are_cut_into_gops(models):
 
 
 def test_the_drawer_draws_what_the_table_says():
-    freqs = np.array([1, 2**22, 2**23, 2**22 - 5, 4, 0, 2**24 - 2])
     freqs = np.array([1, 2**22, 2**23, 2**22 - 5, 3, 1, 2**24 - 2, 1, 1][:6])
     freqs[5] = 2**24 - freqs[:5].sum()
     tables = FrequencyTables(freqs, [2])
@@ -137,6 +187,10 @@ def test_the_commands(clips, tmp_path, capsys):
     capsys.readouterr()
     assert main(["predict", str(a), "-o", str(out), "-y"]) == 2
     assert main(["predict", str(a), "--missing", "6-4", "-o", str(out)]) == 2
+    kept = b.read_bytes()
+    assert main(["swap", str(a), str(b), "-o", str(b), "-y"]) == 2
+    assert main(["sample", "--dynamics", str(b), "-o", str(b), "-y"]) == 2
+    assert b.read_bytes() == kept
     assert main(["sample", "--model", "natural", "-o", str(tmp_path / "x.dsz")]) == 2
     assert "knows textures and no scenes" in capsys.readouterr().err
     assert not (tmp_path / "x.dsz").exists()

@@ -95,16 +95,16 @@ def test_models_of_every_kind_make_files(change, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "config",
+    "config, said",
     [
-        '"detail": "333"',
-        '"detail": "3334"',
-        '"detail": 3333',
-        '"products": "dots"',
-        '"products": "things"',  # of an odd number of places
+        ('"detail": "333"', "a digit 0 to 3 for each block"),
+        ('"detail": "3334"', "a digit 0 to 3 for each block"),
+        ('"detail": 3333', "detail = 3333"),
+        ('"products": "dots"', "products = 'dots'"),
+        ('"products": "things"', "two for each thing"),
     ],
 )
-def test_files_with_a_wrong_shape_are_refused(config, tmp_path: Path):
+def test_files_with_a_wrong_shape_are_refused(config, said, tmp_path: Path):
     good = VectorConfig(SIZE, 5, 3, **NARROW, detail="3333")
     path = tmp_path / "m.safetensors"
     save_model(VectorModel(good), path)
@@ -116,7 +116,7 @@ def test_files_with_a_wrong_shape_are_refused(config, tmp_path: Path):
     assert was in data
     new = config.replace('"', '\\"').encode()
     path.write_bytes(data.replace(was, new.ljust(len(was))))
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match=said):
         load_model(str(path), "cpu")
 
 
