@@ -152,7 +152,7 @@ def measure(
     }
     for test, symbols in kinds.items():
         said = _probabilities(judge, _through_files(loaded, symbols))
-        rows += [(test, "action", name, value) for name, value in _scores(said[0], labels[:, 0])]
+        rows += [(test, "action", name, value) for name, value in scores(said[0], labels[:, 0])]
     kinds = {
         "content kept, z swapped": Symbols(sent.f, sent.z[other]),
         "content kept, z drawn": Symbols(sent.f, _draw_z(loaded, len(clips))),
@@ -162,7 +162,7 @@ def measure(
         for i, head in enumerate(ATTRIBUTES, 1):
             rows.append((test, head, "disagreement %", 100 - _accuracy(said[i], labels[:, i])))
     for name, latent in (("f", sent.f), ("z", sent.z.flatten(1))):
-        rows.append(("identity", name, "EER %", _equal_error_rate(latent.numpy(), characters)))
+        rows.append(("identity", name, "EER %", equal_error_rate(latent.numpy(), characters)))
     return rows
 
 
@@ -193,7 +193,7 @@ def _accuracy(said: NDArray[np.float64], truth: Labels) -> float:
     return float(100 * (said.argmax(1) == truth).mean())
 
 
-def _scores(said: NDArray[np.float64], truth: Labels) -> list[tuple[str, float]]:
+def scores(said: NDArray[np.float64], truth: Labels) -> list[tuple[str, float]]:
     """Accuracy, inception score and entropies in nats."""
     marginal = said.mean(0)
     inside = -(said * np.log(said + 1e-16)).sum(1).mean()
@@ -206,7 +206,7 @@ def _scores(said: NDArray[np.float64], truth: Labels) -> list[tuple[str, float]]
     ]
 
 
-def _equal_error_rate(latents: NDArray[np.float64], characters: Labels) -> float:
+def equal_error_rate(latents: NDArray[np.float64], characters: Labels) -> float:
     """Error at which as many pairs of one character are taken for two as the other way round."""
     rng = np.random.default_rng(SEED)
     spread = latents.std(0) + 1e-9

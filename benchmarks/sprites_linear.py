@@ -11,11 +11,10 @@ a protocol, method and step in rows.csv, with the numbers that encoder and decod
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ if __package__ in (None, ""):  # run as a file: the packages are beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.rd.codecs.pca import Basis, fit_samples, table_indices
+from benchmarks.vector_files import write_table
 from bitstream import SymbolEncoder
 from dsaecodec.sprites import Sprites, open_sprites
 from dsaecodec.tables import build_tables
@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sprites", type=Path, required=True, metavar="SHEETS")
-    parser.add_argument("--train", type=int, default=9000, help="clips to fit on, at most")
-    parser.add_argument("--clips", type=int, default=2664, help="held-out clips, at most")
+    parser.add_argument("--train", type=int, default=9000, help="clips to fit on, about")
+    parser.add_argument("--clips", type=int, default=2664, help="held-out clips, about")
     parser.add_argument("--protocols", default=",".join(PROTOCOLS))
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument(
@@ -77,17 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sprites, protocol, options.methods.split(","), options.train, options.clips
         ):
             rows.append(row)
-            print("  ".join(f"{v:.5g}" if isinstance(v, float) else f"{v}" for v in row_of(row)))
-            with open(options.output / "rows.csv", "w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow([field.name for field in fields(Row)])
-                writer.writerows(row_of(r) for r in rows)
+            print("  ".join(f"{v:.5g}" if isinstance(v, float) else f"{v}" for v in astuple(row)))
+            write_table(options.output / "rows.csv", Row, rows)
     return 0
-
-
-def row_of(row: Row) -> list[object]:
-    """Its values, in order."""
-    return list(asdict(row).values())
 
 
 def measure(
