@@ -244,7 +244,7 @@ def test_verify_reports_one_digest(golden):
     """Streams of every version are decoded for ever."""
     expected = json.loads((golden.parent / "digests.json").read_text())
     paths = sorted(golden.parent.glob("*.dsz"))
-    assert [path.name for path in paths] == sorted(expected) and len(paths) == 5
+    assert [path.name for path in paths] == sorted(expected) and len(paths) == 6
     for path in paths:
         with open(path, "rb") as file:
             report = verify_stream(file, device="cpu")
@@ -252,7 +252,9 @@ def test_verify_reports_one_digest(golden):
         assert report.frames == expected[path.name]["frames"]
 
 
-@pytest.mark.parametrize("name", ["v1-natural-three-gops", "v2-natural-everything", "v3-sprites"])
+@pytest.mark.parametrize(
+    "name", ["v1-natural-three-gops", "v2-natural-everything", "v3-sprites", "v3-balls"]
+)
 def test_golden_files_look_as_they_did(golden, name):
     """Pixels agree within one grey level with those of the machine that made the file."""
     reference = np.load(golden.parent / f"{name}.npz")["luma"]
