@@ -62,7 +62,7 @@ RESAMPLES = 1000
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#767676", "#56b4e9")  # Okabe and Ito
 Figures = NDArray[np.float64]
 Picks = NDArray[np.int64]
-Measured = tuple[Figures, Figures, Figures]
+Measured = tuple[Figures, Figures, np.floating]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class Row:
         frames, clips: how long, how many.
         psnr_db: of RGB.
         file_bytes, content_bytes, dynamics_bytes: whole files and what of it is f and z.
-        missing_db: with 30 % of the frames guessed; of one quality, of some of the clips.
+        missing_db: with 30 % of the frames guessed; of one quality, of some of the clips, and not
+            of local models.
         whole_db: of the same clips with all their frames.
         missing_clips: how many they are.
     """
@@ -213,6 +214,7 @@ def measure(
     """A model at each quality; frames are missing from the first `few` clips."""
     clips = material.clips
     variant = variant_of(loaded)
+    fills = variant != "local"  # a guess of everything: slow, and no use
     parameters = _parameters(loaded.vector)
     rows, psnrs, sizes, missing = [], [], [], np.zeros(0)
     for quality in QUALITIES:
@@ -221,7 +223,7 @@ def measure(
         psnrs.append(files.psnr(clips, files.show(loaded.vector, sent, quality)).mean(1))
         sizes.append(np.array([len(data) for data in coded], np.float64))
         parts = np.array([files.payload_bytes(data) for data in coded]).mean(0)
-        if quality == GAP_QUALITY:
+        if fills and quality == GAP_QUALITY:
             guessed = Symbols(*(part[:few] for part in sent))
             if loaded.vector.config.coded_channels:
                 guessed = files.fill(loaded, guessed, GAP, quality)
@@ -243,7 +245,7 @@ def measure(
                 float(parts[1]),
                 *(
                     (float(missing.mean()), float(psnrs[-1][:few].mean()), len(missing))
-                    if quality == GAP_QUALITY
+                    if fills and quality == GAP_QUALITY
                     else (None, None, None)
                 ),
             )
@@ -309,8 +311,8 @@ def _mean(trials: Sequence[Trial], clips: Picks, few: Picks) -> Measured:
     """Bytes and dB a quality, and dB with missing frames: means over seeds and clips."""
     size = np.mean([trial.size[:, clips].mean(1) for trial in trials], axis=0)
     psnr = np.mean([trial.psnr[:, clips].mean(1) for trial in trials], axis=0)
-    missing = np.mean([trial.missing[few].mean() for trial in trials])
-    return size, psnr, np.asarray(missing)
+    guessed = [trial.missing[few].mean() if len(trial.missing) else np.nan for trial in trials]
+    return size, psnr, np.mean(guessed)
 
 
 def _bd_rate(ours: Measured, other: Measured) -> float | None:
@@ -326,8 +328,9 @@ def _at_equal_quality(ours: Measured, other: Measured) -> float:
     return float(ours[1][place] - other[1][place])
 
 
-def _with_missing(ours: Measured, other: Measured) -> float:
-    return float(ours[2] - other[2])
+def _with_missing(ours: Measured, other: Measured) -> float | None:
+    difference = float(ours[2] - other[2])
+    return None if np.isnan(difference) else difference
 
 
 _MEASURES = {
