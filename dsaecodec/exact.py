@@ -162,8 +162,13 @@ class IntConv(nn.Module):
         """The layer on gathered columns: [N, fan_in, P] → [N, out, P]."""
         weight, bias = self.integers()
         with torch.autocast(columns.device.type, enabled=False):
-            acc = torch.matmul(weight, columns) + bias[:, None]
-            y = shift_round(acc, self.shift)
+            if (
+                columns.shape[2] == 1
+            ):  # one product of matrices rather than N of a matrix and a vector
+                acc = torch.matmul(columns[:, :, 0], weight.T)[:, :, None]
+            else:
+                acc = torch.matmul(weight, columns)
+            y = shift_round(acc + bias[:, None], self.shift)
         return y if self.limits is None else clamp_ste(y, *self.limits)
 
     def row_bound(self) -> Tensor:
