@@ -1,5 +1,5 @@
 # make demo     encode and decode a drawn clip, print a table, write demo/side_by_side.png
-# make test     the tests (a minute or two; no network, no GPU, no data set)
+# make test     the tests (ten minutes or so; no network, no GPU, no data set)
 # make check    formatting, lint, types and tests: the gate for a change
 # make clean    remove the virtual environment and everything generated
 #

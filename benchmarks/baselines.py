@@ -42,7 +42,7 @@ import torch
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from torch import nn
 
 from benchmarks import vector_files as files
@@ -59,7 +59,14 @@ FRAMES = 32
 GAP = range(11, 21)  # 30 % of the frames, in the middle
 GAP_QUALITY = 65
 RESAMPLES = 1000
-COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#767676", "#56b4e9")  # Okabe and Ito
+COLOURS = {  # of Okabe and Ito
+    OURS: "#0072b2",
+    "full": "#56b4e9",
+    "static": "#009e73",
+    "deterministic": "#d55e00",
+    "content": "#767676",
+    "local": "#cc79a7",
+}
 Figures = NDArray[np.float64]
 Picks = NDArray[np.int64]
 Measured = tuple[Figures, Figures, np.floating]
@@ -353,19 +360,20 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     )
     for panel, name in zip(panels[0], sets, strict=True):
         of_set = [row for row in rows if row.set == name]
-        variants = list(dict.fromkeys(row.variant for row in of_set))
-        for number, variant in enumerate(variants):
+        present = {row.variant for row in of_set}
+        for variant in (known for known in COLOURS if known in present):
             label: str | None = variant
             models = dict.fromkeys(row.model for row in of_set if row.variant == variant)
             for model in models:
                 curve = [row for row in of_set if row.model == model and row.variant == variant]
                 size, psnr = [row.file_bytes for row in curve], [row.psnr_db for row in curve]
-                panel.plot(size, psnr, ".-", color=COLOURS[number], linewidth=1, label=label)
+                panel.plot(size, psnr, ".-", color=COLOURS[variant], linewidth=1, label=label)
                 label = None  # one entry a variant in the legend
         panel.set(xscale="log", xlabel="bytes of a file", ylabel="PSNR RGB, dB")
         panel.set_title(f"{name}, {FRAMES} frames", loc="left")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.xaxis.set_major_formatter(ScalarFormatter())
-        panel.xaxis.set_minor_formatter(ScalarFormatter())
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.spines[["top", "right"]].set_visible(False)
         panel.legend(frameon=False)
     figure.savefig(path, dpi=130, metadata={"Software": None})

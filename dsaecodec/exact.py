@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -73,7 +73,7 @@ def shift_round(x: Tensor, shift: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _compand_table(dtype: torch.dtype, device: torch.device) -> Tensor:
+def _compand_table(device: torch.device) -> Tensor:
     """sign(s) · floor(18 · log2~(1 + |s|)) for s = -127…127, log2~ linear between powers of two."""
     positive = []
     for magnitude in range(1, SIGNED_MAX + 1):
@@ -81,18 +81,36 @@ def _compand_table(dtype: torch.dtype, device: torch.device) -> Tensor:
         power = 1 << octave
         positive.append(18 * (octave * power + magnitude + 1 - power) // power)
     values = [-v for v in reversed(positive)] + [0] + positive
-    return torch.tensor(values, dtype=dtype, device=device)
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def compand(symbols: Tensor) -> Tensor:
-    """Compress integers, clamped to ±127, to -126…126 on a logarithmic scale (a lookup table)."""
+    """Compress integers, clamped to ±127, to -126…126 on a logarithmic scale (a lookup table).
+
+    The result is float32, as all that networks see.
+    """
     index = symbols.clamp(-SIGNED_MAX, SIGNED_MAX).long() + SIGNED_MAX
-    return _compand_table(symbols.dtype, symbols.device)[index]
+    return _compand_table(symbols.device)[index]
 
 
-def patches(x: Tensor) -> Tensor:
-    """3×3 neighbourhoods with zero padding: [N, C, H, W] → [N, 9·C, H·W]."""
-    return F.unfold(x, 3, padding=1)
+class Lattice(NamedTuple):
+    """Every second row and column of a grid.
+
+    Attributes:
+        top, left: of its first position, 0 or 1.
+        positions: flat indices into the grid, in raster order [P].
+    """
+
+    top: int
+    left: int
+    positions: Tensor
+
+
+def patches(x: Tensor, lattice: Lattice | None = None) -> Tensor:
+    """3×3 neighbourhoods of all or some positions, zero padding: [N, C, H, W] → [N, 9·C, P]."""
+    if lattice is None:
+        return F.unfold(x, 3, padding=1)
+    return F.unfold(F.pad(x, (1, 1, 1, 1))[:, :, lattice.top :, lattice.left :], 3, stride=2)
 
 
 class IntConv(nn.Module):
@@ -135,41 +153,50 @@ class IntConv(nn.Module):
 
     def integers(self) -> tuple[Tensor, Tensor]:
         """Integer weights [out, fan_in] and biases [out] (straight-through when training)."""
-        if self._frozen is not None:
-            return self._frozen
         scale = 2.0**self.shift
         return round_ste(self.weight * scale), round_ste(self.bias * scale)
 
     @torch.no_grad()
     def freeze(self) -> None:
-        """Round once, for use without further training."""
-        self._frozen = None
-        self._frozen = self.integers()
+        """Round once, for use without further training.
 
-    def forward(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Apply to integers [N, in, H, W] → [N, out, H, W].
-
-        With `rows` (indices into the H·W positions) the result is [N, out, len(rows)].
+        The division by 2**shift and the half that rounding adds go into weights and biases: all
+        sums are multiples of 2**-shift then, and as exact.
         """
-        height, width = x.shape[-2:]
+        weight, bias = self.integers()
+        self._frozen = weight * 2.0**-self.shift, (bias * 2.0**-self.shift + 0.5)[:, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to integers [N, in, H, W] → [N, out, H, W]."""
         columns = patches(x) if self.kernel == 3 else x.flatten(2)  # [N, fan_in, H·W]
-        if rows is not None:
-            columns = columns[:, :, rows]
-        y = self.matmul(columns)
-        return y if rows is not None else y.unflatten(2, (height, width))
+        return self.matmul(columns).unflatten(2, x.shape[2:])
 
     def matmul(self, columns: Tensor) -> Tensor:
         """The layer on gathered columns: [N, fan_in, P] → [N, out, P]."""
+        if self._frozen is not None:
+            return self._matmul_frozen(columns, *self._frozen)
         weight, bias = self.integers()
+        columns = columns.to(weight.dtype)
         with torch.autocast(columns.device.type, enabled=False):
-            if (
-                columns.shape[2] == 1
-            ):  # one product of matrices rather than N of a matrix and a vector
+            if columns.shape[2] == 1:  # as in `_matmul_frozen`
                 acc = torch.matmul(columns[:, :, 0], weight.T)[:, :, None]
             else:
                 acc = torch.matmul(weight, columns)
             y = shift_round(acc + bias[:, None], self.shift)
         return y if self.limits is None else clamp_ste(y, *self.limits)
+
+    def _matmul_frozen(self, columns: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """`matmul` in fewer passes over memory."""
+        columns = columns.to(weight.dtype)
+        with torch.autocast(columns.device.type, enabled=False):
+            if columns.shape[0] == 1:
+                y = torch.addmm(bias, weight, columns[0])[None]
+            elif columns.shape[2] == 1:  # one product of matrices, not N of a matrix and a vector
+                y = torch.addmm(bias[:, 0], columns[:, :, 0], weight.T)[:, :, None]
+            else:
+                y = torch.matmul(weight, columns).add_(bias)
+        y.floor_()
+        return y if self.limits is None else y.clamp_(*self.limits)
 
     def row_bound(self) -> Tensor:
         """Largest possible |accumulator| of each output channel, [out], float64."""

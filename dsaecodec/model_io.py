@@ -74,7 +74,7 @@ class LoadedModel:
     """A model ready for use.
 
     Attributes:
-        model: the exact part in float64 on the CPU, the rest in float32 on `device`.
+        model: the exact part on the CPU, the rest on `device`.
         tables: the frequency tables of its symbols.
         identity: four bytes, as streams state it.
         device: where the float networks run.
@@ -175,7 +175,9 @@ def load_model(
         raise ModelError(f"{path}: not a usable model file ({error})") from error
     model.to(target)
     for prior in (model.content_prior, model.dynamics_prior):
-        prior.to("cpu").double()
+        prior.to("cpu")
+        if isinstance(model, VectorModel):
+            prior.double()  # its symbols are of its weights' type
     for _, layer in exact_layers(model):
         layer.freeze()
     return LoadedModel(model, tables, identity_of(data), target)
@@ -238,14 +240,13 @@ def _build(kind: _Kind, config: Any, tensors: dict[str, Tensor]) -> tuple[Model,
     tables = FrequencyTables(frequencies.numpy().astype(np.int64), half_widths.numpy())
     if tables.num_tables != NUM_TABLES:
         raise ValueError(f"{tables.num_tables} tables, expected {NUM_TABLES}")
-    with torch.device("meta"):  # shapes before memory: a small file may ask for a large model
-        expected = kind.model(config).state_dict()
+    model: Model = kind.model(config).eval().requires_grad_(False)
+    expected = model.state_dict()
     if set(expected) != set(tensors):
         raise ValueError(f"tensors differ: {sorted(set(expected) ^ set(tensors))[:4]}")
     for name, value in tensors.items():
         if value.shape != expected[name].shape:
             raise ValueError(f"{name}: shape {list(value.shape)}")
-    model: Model = kind.model(config).eval().requires_grad_(False)
     units = _integer_parameters(model)
     state = {}
     for name, value in tensors.items():

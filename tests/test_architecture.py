@@ -187,3 +187,9 @@ def test_the_codec_does_not_load_what_only_training_needs() -> None:
     loaded = loaded_by("import dsaecodec.codec, dsaecodec.api, dsaecodec.report")
     assert "torch" in loaded
     assert loaded.isdisjoint({"compressai", "torchvision", "pandas", "matplotlib", "PIL"})
+
+
+def test_a_model_is_loaded_without_a_compiler() -> None:
+    """PyTorch imports one, in seconds, for tensors of the meta device among others."""
+    loaded = loaded_by("from dsaecodec.model_io import load_model; load_model(None, 'cpu')")
+    assert "torch" in loaded and "sympy" not in loaded

@@ -31,7 +31,7 @@ from dsaecodec.metrics import mean_rgb_psnr_db
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.spatial import gop_encoder
 from dsaecodec.spatial.gop_coder import code_content, code_dynamics, fixed
-from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
+from dsaecodec.spatial.gop_encoder import MIN_GOP, SpatialGopEncoder
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.pictures import grid_size, to_frames, to_tensors
 from dsaecodec.video import Frame420, VideoInfo, open_video, rgb_to_420
@@ -95,8 +95,26 @@ def test_busy_gops_are_halved_and_calm_ones_are_not():
     data = encoded(noise, gop=32, quality=60)
     _, gops = bitstream.split(data)
     lengths = [g.num_frames for g in gops]
-    assert sum(lengths) == 33 and lengths[0] == 1 and max(lengths) < 32 and min(lengths[1:]) >= 8
+    assert sum(lengths) == 33 and lengths[0] == 1 and max(lengths) < 32
+    assert min(g.num_frames for g in gops if g.refs_previous) >= MIN_GOP
     assert len(decoded(data)) == 33
+
+
+def test_a_busy_short_shot_has_contents_at_both_ends():
+    _, gops = bitstream.split(encoded(drawn(36, 64, 96)[::3]))
+    assert len(gops) > 1 and gops[0].num_frames == 1
+    assert all(gop.refs_previous for gop in gops[1:])
+
+
+def test_threads_do_not_change_a_file():
+    frames = drawn(12, 48, 64)
+    files = [encoded(frames, gop=6, threads=threads) for threads in (1, 2, 3)]
+    assert files[0] == files[1] == files[2]
+    pixels = [
+        np.concatenate([f.y for f in Decoder(io.BytesIO(files[0]), threads=threads)])
+        for threads in (1, 2, 3)
+    ]
+    assert np.array_equal(pixels[0], pixels[1]) and np.array_equal(pixels[0], pixels[2])
 
 
 def test_quality_raises_rate_and_fidelity():

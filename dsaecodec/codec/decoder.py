@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from bitstream import Gop, SoundPacket, StreamReader
 from dsaecodec.codec.family import open_gop_decoder
+from dsaecodec.codec.threads import Crew
 from dsaecodec.codec.window import Window
 from dsaecodec.errors import UsageError
 from dsaecodec.model_io import load_model
@@ -73,7 +74,8 @@ class Decoder:
         self.sound = header.sound
         self._with_sound = with_sound
         loaded = load_model(model, device, header.model)
-        self._gop_decoder = open_gop_decoder(loaded, header, threads)
+        self._crew = Crew(threads, loaded.device)
+        self._gop_decoder = open_gop_decoder(loaded, header, self._crew)
         self.digest = self._gop_decoder.digest
         self.num_gops = 0
         self._window = Window(header, start, num_frames)
@@ -86,6 +88,10 @@ class Decoder:
                 raise UsageError(f"nothing to decode: {error}") from error
 
     def __iter__(self) -> Iterator[Frame420]:
+        with self._crew:
+            yield from self._decode()
+
+    def _decode(self) -> Iterator[Frame420]:
         earlier: Sequence[SoundPacket] = ()
         if self._before is not None:
             earlier = self._before.sound

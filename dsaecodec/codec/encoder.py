@@ -15,7 +15,7 @@ from bitstream.limits import MAX_GOP_FRAMES, MAX_GOP_PACKETS
 from dsaecodec.codec.family import GopEncoder, open_gop_encoder, plan
 from dsaecodec.codec.gop_plan import GopPlan
 from dsaecodec.codec.preset import find_preset
-from dsaecodec.codec.threads import limited_threads
+from dsaecodec.codec.threads import Crew, limited_threads
 from dsaecodec.codec.timing import Timekeeper
 from dsaecodec.errors import ConfigError, InputVideoError
 from dsaecodec.model_io import load_model
@@ -112,25 +112,26 @@ def encode_video(
     loaded = load_model(options.model, options.device)
     track = sound.track if sound else None
     writer = StreamWriter(sink, _header(loaded.identity, info, track))
-    encoder = open_gop_encoder(loaded, info, options.quality, preset)
     tally = _Tally()
     source = _Limited(frames, options.num_frames, look_ahead=sound is not None)
-    plans = plan(loaded, source, options.gop, preset)
-    for coded, end, last in _coded_gops(encoder, plans, info.fps, options.threads):
-        if sound:
-            packets = sound.packets_until(None if last and source.ended else end)
-            if len(packets) > MAX_GOP_PACKETS:
-                raise InputVideoError(
-                    f"{len(packets)} sound packets behind the last frames, at most "
-                    f"{MAX_GOP_PACKETS} fit",
-                    hint="leave the sound out: --audio none",
-                )
-            coded = replace(coded, sound=tuple(packets))
-        tally.duration = end
-        writer.write_gop(coded)
-        tally.add(coded)
-        if progress:
-            progress(Progress(tally.frames, writer.bytes_written))
+    plans = plan(loaded, source, info, options.gop, preset)
+    with Crew(options.threads, loaded.device) as crew:
+        encoder = open_gop_encoder(loaded, info, options.quality, preset, crew)
+        for coded, end, last in _coded_gops(encoder, plans, info.fps, crew):
+            if sound:
+                packets = sound.packets_until(None if last and source.ended else end)
+                if len(packets) > MAX_GOP_PACKETS:
+                    raise InputVideoError(
+                        f"{len(packets)} sound packets behind the last frames, at most "
+                        f"{MAX_GOP_PACKETS} fit",
+                        hint="leave the sound out: --audio none",
+                    )
+                coded = replace(coded, sound=tuple(packets))
+            tally.duration = end
+            writer.write_gop(coded)
+            tally.add(coded)
+            if progress:
+                progress(Progress(tally.frames, writer.bytes_written))
     if not tally.frames:
         raise InputVideoError("no frames to encode")
     writer.finish()
@@ -177,7 +178,7 @@ class _Limited:
 
 
 def _coded_gops(
-    encoder: GopEncoder, plans: Iterator[GopPlan], fps: Fraction, threads: int | None
+    encoder: GopEncoder, plans: Iterator[GopPlan], fps: Fraction, crew: Crew
 ) -> Iterator[tuple[Gop, Fraction, bool]]:
     """Coded GOPs with their times, when in seconds they end, and whether one is the last.
 
@@ -196,7 +197,7 @@ def _coded_gops(
 
     for planned in plans:
         yield from timed(planned.frames[0])
-        with limited_threads(threads):
+        with limited_threads(crew.threads_beside):
             gops = encoder.encode(planned)
         ticks = iter([frame.ticks for frame in planned.frames])
         held = [(coded, list(islice(ticks, coded.num_frames))) for coded in gops]

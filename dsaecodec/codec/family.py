@@ -10,6 +10,7 @@ from bitstream.limits import MAX_GOP_FRAMES
 from dsaecodec.codec.gop_plan import GopPlan, plan_gops, plan_lone_gops
 from dsaecodec.codec.preset import Preset
 from dsaecodec.codec.symbols import SymbolDigest
+from dsaecodec.codec.threads import Crew
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.video.frame import Frame420, VideoInfo
 
@@ -49,9 +50,16 @@ class GopDecoder(Protocol):
 
 
 def open_gop_encoder(
-    loaded: LoadedModel, info: VideoInfo, quality: int, preset: Preset
+    loaded: LoadedModel, info: VideoInfo, quality: int, preset: Preset, crew: Crew
 ) -> GopEncoder:
     """The encoder of a model's family.
+
+    Args:
+        loaded: the model.
+        info: of the video.
+        quality: 0…100.
+        preset: how hard to try.
+        crew: does the work; the caller closes it.
 
     Raises:
         InputVideoError: the model is for pictures of another size.
@@ -62,11 +70,17 @@ def open_gop_encoder(
         return VectorGopEncoder(loaded, info, quality)
     from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
 
-    return SpatialGopEncoder(loaded, info.height, info.width, quality, preset=preset)
+    size = (info.height, info.width)
+    return SpatialGopEncoder(loaded, *size, quality, preset=preset, crew=crew)
 
 
-def open_gop_decoder(loaded: LoadedModel, header: Header, threads: int | None) -> GopDecoder:
+def open_gop_decoder(loaded: LoadedModel, header: Header, crew: Crew) -> GopDecoder:
     """The decoder of a model's family.
+
+    Args:
+        loaded: the model.
+        header: of the stream.
+        crew: does the work; the caller closes it.
 
     Raises:
         MalformedError: the stream is not one of that family's.
@@ -74,23 +88,27 @@ def open_gop_decoder(loaded: LoadedModel, header: Header, threads: int | None) -
     if loaded.is_vector:
         from dsaecodec.vector.gop_decoder import VectorGopDecoder
 
-        return VectorGopDecoder(loaded, header, threads)
+        return VectorGopDecoder(loaded, header, crew)
     from dsaecodec.spatial.gop_decoder import SpatialGopDecoder
 
-    return SpatialGopDecoder(loaded, header, threads)
+    return SpatialGopDecoder(loaded, header, crew)
 
 
 def plan(
-    loaded: LoadedModel, frames: Iterable[Frame420], gop: int | None, preset: Preset
+    loaded: LoadedModel,
+    frames: Iterable[Frame420],
+    info: VideoInfo,
+    gop: int | None,
+    preset: Preset,
 ) -> Iterator[GopPlan]:
     """Cut frames into GOPs as the model's family likes them.
 
     Args:
         loaded: the model.
-        frames: of the video.
+        frames, info: of the video.
         gop: most frames that share one content; None for the family's own choice.
         preset: how hard to try.
     """
     if loaded.is_vector:
         return plan_lone_gops(frames, gop or MAX_GOP_FRAMES)
-    return plan_gops(frames, gop or preset.gop)
+    return plan_gops(frames, gop or preset.longest_gop(info.height, info.width))

@@ -35,6 +35,9 @@ class GopPlan:
 
     def halves(self) -> tuple[GopPlan, GopPlan]:
         """Two GOPs of the same frames."""
+        if not self.refs_previous:
+            first, second = self.frames[:1], self.frames[1:]
+            return GopPlan(first, 0, False), GopPlan(second, len(second) - 1, True)
         middle = (len(self.frames) + 1) // 2
         first, second = self.frames[:middle], self.frames[middle:]
         anchor = middle - 1 if self.refs_previous else middle // 2

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from dsaecodec.errors import ConfigError
 
+HELD_PIXELS = 2**26  # of a GOP's frames, which an encoder holds all at once
+SURELY_HELD = 32  # frames, however large
+
 
 @dataclass(frozen=True)
 class Preset:
     """How hard an encoder tries.
 
     Attributes:
-        gop: most frames that share one content latent.
+        gop: most frames that share one content latent, see `longest_gop`.
         halves: whether a GOP that moves much is coded again as two.
         rounds: of refinement of its latents, see `codec.refine`.
     """
@@ -21,11 +24,15 @@ class Preset:
     halves: bool
     rounds: int
 
+    def longest_gop(self, height: int, width: int) -> int:
+        """Most frames of such a size that share one content latent."""
+        return min(self.gop, max(HELD_PIXELS // (height * width), SURELY_HELD))
+
 
 PRESETS = {
     "fast": Preset(gop=16, halves=False, rounds=0),
-    "medium": Preset(gop=32, halves=True, rounds=0),
-    "slow": Preset(gop=32, halves=True, rounds=6),
+    "medium": Preset(gop=64, halves=True, rounds=0),
+    "slow": Preset(gop=64, halves=True, rounds=6),
 }
 
 

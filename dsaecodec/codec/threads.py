@@ -1,13 +1,21 @@
-"""How torch is set up while a codec computes."""
+"""How torch is set up while a codec computes, and work that goes on beside the calling thread."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from queue import Full, Queue
+from threading import Event
+from types import TracebackType
+from typing import Self, TypeVar, cast
 
 import torch
 
 from dsaecodec.errors import ConfigError
+
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -30,3 +38,118 @@ def limited_threads(threads: int | None) -> Iterator[None]:
     finally:
         if threads is not None:
             torch.set_num_threads(before)
+
+
+class Crew:
+    """Threads that compute beside the calling one, each with a single one of torch's.
+
+    Networks of a frame gain little from several threads in one layer; several frames at once gain
+    what there is. With one thread, or on a GPU, the calling thread does everything itself.
+
+    Args:
+        threads: CPU threads, None for torch's own number.
+        device: where the work is.
+
+    Attributes:
+        threads: CPU threads when the calling thread works alone, None for torch's own number.
+
+    Raises:
+        ConfigError: fewer than one thread.
+    """
+
+    def __init__(self, threads: int | None, device: torch.device) -> None:
+        with limited_threads(threads):
+            count = torch.get_num_threads()
+        beside = count > 1 and device.type == "cpu"
+        self.threads = count if beside else threads
+        self._pool = ThreadPoolExecutor(count) if beside else None
+        self._closed = Event()
+
+    @classmethod
+    def alone(cls) -> Self:
+        """A crew of the calling thread, which keeps its settings."""
+        return cls(None, torch.device("meta"))
+
+    @property
+    def threads_beside(self) -> int | None:
+        """How many of torch's threads the calling thread may use while others work."""
+        return self.threads if self._pool is None else 1
+
+    def submit(self, work: Callable[[], Item]) -> Future[Item]:
+        """Do some work without gradients, in the order of the calls; `result` raises its errors."""
+        if self._pool is not None:
+            return self._pool.submit(partial(_alone, work))
+        done: Future[Item] = Future()
+        try:
+            with limited_threads(self.threads):
+                done.set_result(work())
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+    def ahead(self, items: Iterator[Item]) -> Iterator[Item]:
+        """The same items, made up to three ahead beside their use; two such may be nested."""
+        if self._pool is None:
+            yield from items
+            return
+        queue: Queue[tuple[Item | None, bool, BaseException | None]] = Queue(2)
+        given_up = Event()
+
+        def put(item: Item | None, last: bool, error: BaseException | None = None) -> None:
+            while not (given_up.is_set() or self._closed.is_set()):
+                with suppress(Full):
+                    queue.put((item, last, error), timeout=0.05)
+                    return
+            raise _GivenUpError
+
+        def make() -> None:
+            try:
+                for item in items:
+                    put(item, False)
+                put(None, True)
+            except _GivenUpError:
+                pass
+            except BaseException as error:
+                with suppress(_GivenUpError):
+                    put(None, True, error)
+
+        making = self._pool.submit(partial(_alone, make))
+        try:
+            while True:
+                item, last, error = queue.get()
+                if error is not None:
+                    raise error
+                if last:
+                    return
+                yield cast(Item, item)
+        finally:
+            given_up.set()
+            making.cancel()
+
+    def close(self) -> None:
+        """Give up what is not done and wait for the rest."""
+        if self._pool is not None:
+            self._closed.set()
+            self._pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(torch.get_num_threads())  # for threads to come, too
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _GivenUpError(Exception):
+    """Nobody wants more items."""
+
+
+def _alone(work: Callable[[], Item]) -> Item:
+    torch.set_num_threads(1)  # of this thread
+    with torch.no_grad():
+        return work()

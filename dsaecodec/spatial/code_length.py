@@ -77,7 +77,8 @@ def iter_dynamics_parameters(
     All symbols are known here, so the recurrence runs first and the rest sees one batch.
     """
     count, _, _, height, width = symbols.shape
-    state = prior.init_state(count, (height, width))
+    dtype = symbols.dtype if symbols.is_floating_point() else torch.float64
+    state = prior.init_state(count, (height, width), dtype)
     for part in symbols.split(chunk, dim=1):
         part = part.to(state.z1.dtype)
         states = [state]

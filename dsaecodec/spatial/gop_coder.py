@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import torch
@@ -50,24 +50,23 @@ class FrameTargets(Protocol):
 
 
 class LazyTargets:
-    """Targets that are made some frames at a time: z_t of a whole GOP is large.
+    """Targets that come some frames at a time: z_t of a whole GOP is large.
 
     Args:
-        make: the target of some frames.
-        chunk: how many.
+        parts: targets of consecutive frames.
     """
 
-    def __init__(self, make: Callable[[slice], Target], chunk: int) -> None:
-        self._make, self._chunk = make, chunk
-        self._first = 0
-        self._made: Target | None = None
+    def __init__(self, parts: Iterator[Target]) -> None:
+        self._parts = parts
+        self._first = self._last = 0
+        self._part: Target | None = None
 
     def frame(self, t: int) -> Target:
         """The target of one frame."""
-        if self._made is None or not self._first <= t < self._first + self._chunk:
-            self._first = t - t % self._chunk
-            self._made = self._make(slice(self._first, self._first + self._chunk))
-        return self._made.frame(t - self._first)
+        while self._part is None or t >= self._last:
+            self._part = next(self._parts)
+            self._first, self._last = self._last, self._last + len(self._part.values)
+        return self._part.frame(t - self._first)
 
 
 def fixed(symbols: Tensor) -> Target:
@@ -136,11 +135,25 @@ def code_dynamics(
     Returns:
         z symbols [T, C, h, w], int32.
     """
+    setting = (model, coder, size, quality, refs_previous, num_frames, targets)
+    return torch.cat(list(iter_dynamics(*setting, remember=remember)))
+
+
+def iter_dynamics(
+    model: SpatialModel,
+    coder: Coder,
+    size: tuple[int, int],
+    quality: int,
+    refs_previous: bool,
+    num_frames: int,
+    targets: FrameTargets | None,
+    *,
+    remember: bool = True,
+) -> Iterator[Tensor]:
+    """The same one frame after the other, [1, C, h, w] each."""
     prior = model.dynamics_prior
     start = state = prior.init_state(1, size)
-    frames = []
     for t in range(num_frames):
         exchange = exchange_with(coder, None if targets is None else targets.frame(t))
         z, state = prior.step(state if remember else start, quality, refs_previous, exchange)
-        frames.append(z.to(torch.int32))
-    return torch.cat(frames)
+        yield z.to(torch.int32)

@@ -1,17 +1,27 @@
-"""One GOP of the spatial family: coder bytes to latents to frames."""
+"""One GOP of the spatial family: coder bytes to latents to frames.
+
+Symbols are decoded one after the other; planes and frames are synthesized beside that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from functools import partial
+
+import torch
+from torch import Tensor
 
 from bitstream import Gop, Header, Segment, SymbolDecoder
 from dsaecodec.codec.symbols import SymbolDigest
-from dsaecodec.codec.threads import limited_threads
+from dsaecodec.codec.threads import Crew, limited_threads
 from dsaecodec.model_io import LoadedModel
-from dsaecodec.spatial.gop_coder import code_content, code_dynamics
+from dsaecodec.spatial.gop_coder import code_content, iter_dynamics
 from dsaecodec.spatial.pictures import chunk_frames, grid_size, synthesize_frames
 from dsaecodec.spatial.synthesis import Planes
 from dsaecodec.video.frame import Frame420
+
+FuturePlanes = Future[Planes]
 
 
 class SpatialGopDecoder:
@@ -20,53 +30,63 @@ class SpatialGopDecoder:
     Args:
         loaded: the model.
         header: of the stream.
-        threads: CPU threads, None for all.
+        crew: does the work.
     """
 
-    def __init__(self, loaded: LoadedModel, header: Header, threads: int | None) -> None:
+    def __init__(self, loaded: LoadedModel, header: Header, crew: Crew) -> None:
         self.digest = SymbolDigest()
-        self._loaded, self._model, self._threads = loaded, loaded.spatial, threads
+        self._loaded, self._model, self._crew = loaded, loaded.spatial, crew
         self._height, self._width = header.height, header.width
         self._size = grid_size(header.height, header.width)
         self._gop: Gop | None = None
-        self._current: Planes | None = None
-        self._previous: Planes | None = None
+        self._current: FuturePlanes | None = None
+        self._previous: FuturePlanes | None = None
 
     def read_content(self, gop: Gop) -> None:
         """See `GopDecoder`."""
         self._previous, self._gop = self._current, gop
-        with limited_threads(self._threads):
+        with limited_threads(self._crew.threads_beside):
             coder = SymbolDecoder(gop.content, self._loaded.tables)
             hyper, f = code_content(self._model, coder, self._size, gop.quality, None)
             coder.finish()
-            self.digest.update(hyper, f)
-            f_hat = f.float().to(self._loaded.device) * self._model.f_steps(gop.quality)
-            self._current = self._model.synthesize_content(f_hat, gop.quality)
+        self.digest.update(hyper, f)
+        self._current = self._crew.submit(partial(self._planes, f, gop.quality))
 
     def frames(self, segment: Segment, wanted: range) -> Iterator[tuple[int, Frame420]]:
         """See `GopDecoder`."""
-        gop, model, current = self._gop, self._model, self._current
+        gop, current = self._gop, self._current
         assert gop is not None and current is not None, "content comes first"
         previous = self._previous if gop.refs_previous else current
         assert previous is not None, "readers refuse such a first GOP"
-        first, last = segment.first, segment.first + segment.num_frames
         coder = SymbolDecoder(segment.payload, self._loaded.tables)
         setting = (self._size, gop.quality, gop.refs_previous, segment.num_frames)
-        with limited_threads(self._threads):
-            z = code_dynamics(model, coder, *setting, None)
-            coder.finish()
-            self.digest.update(z)
+        symbols = iter_dynamics(self._model, coder, *setting, None)
         chunk = chunk_frames(self._height, self._width)
-        for begin in range(first, last, chunk):
+        last = segment.first + segment.num_frames
+        coming: list[tuple[range, Future[list[Frame420]]]] = []
+        for begin in range(segment.first, last, chunk):
             part = range(begin, min(begin + chunk, last))
-            if not set(part) & set(wanted):
-                continue
-            with limited_threads(self._threads):
-                z_hat = z[begin - first : part.stop - first].float().to(self._loaded.device)
-                z_hat = z_hat * model.z_steps(gop.quality)
-                made = synthesize_frames(model, previous, current, z_hat, self._height, self._width)
-                frames = list(made)
-            for t, frame in zip(part, frames, strict=True):
+            with limited_threads(self._crew.threads_beside):
+                z = [next(symbols) for _ in part]
+            self.digest.update(*z)
+            if set(part) & set(wanted):
+                work = partial(self._synthesize, previous, current, z, gop.quality)
+                coming.append((part, self._crew.submit(work)))
+        coder.finish()
+        coming.reverse()
+        while coming:  # frames are not to be held once they are shown
+            part, made = coming.pop()
+            for t, frame in zip(part, made.result(), strict=True):
                 if t in wanted:
                     yield t, frame
-            del frames, frame  # not to be held while the next ones are made
+
+    def _planes(self, f: Tensor, quality: int) -> Planes:
+        f_hat = f.float().to(self._loaded.device) * self._model.f_steps(quality)
+        return self._model.synthesize_content(f_hat, quality)
+
+    def _synthesize(
+        self, previous: FuturePlanes, current: FuturePlanes, z: Sequence[Tensor], quality: int
+    ) -> list[Frame420]:
+        z_hat = torch.cat(list(z)).float().to(self._loaded.device) * self._model.z_steps(quality)
+        planes, size = (previous.result(), current.result()), (self._height, self._width)
+        return list(synthesize_frames(self._model, *planes, z_hat, *size))

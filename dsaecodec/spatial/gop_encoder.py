@@ -6,7 +6,10 @@ frames ─ infer_content ─► f ─ code_content ─► planes ─ infer_motio
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +19,7 @@ from bitstream.limits import MAX_CODER_BYTES
 from dsaecodec.codec.gop_plan import GopPlan
 from dsaecodec.codec.preset import PRESETS, Preset
 from dsaecodec.codec.symbols import Coder, Unheard
+from dsaecodec.codec.threads import Crew
 from dsaecodec.errors import InputVideoError
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.spatial.gop_coder import (
@@ -24,6 +28,7 @@ from dsaecodec.spatial.gop_coder import (
     code_content,
     code_dynamics,
     fixed,
+    iter_dynamics,
 )
 from dsaecodec.spatial.model import (
     CONTENT_REACH,
@@ -33,12 +38,31 @@ from dsaecodec.spatial.model import (
     motion_stiffness,
     smoothness,
 )
+from dsaecodec.spatial.motion import estimate_around
 from dsaecodec.spatial.pictures import chunk_frames, floats, grid_size, to_tensors
 from dsaecodec.spatial.refine import Refiner
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
-MIN_GOP = 8  # GOPs are not halved below this
+MIN_GOP = 4  # GOPs are not halved below this
 SPLIT_RATIO = 1.6
+
+
+class ClassicalMotion(NamedTuple):
+    """Motion of a GOP's frames against two planes, as far as it is known, see `motion`."""
+
+    to_previous: Tensor | None = None  # [1, T, 2, h, w]
+    to_current: Tensor | None = None
+
+    def halves(self, plan: GopPlan) -> tuple[ClassicalMotion, ClassicalMotion]:
+        """What is known of the halves of a plan: they keep the planes at its two ends."""
+        if not plan.refs_previous or plan.anchor != len(plan.frames) - 1:
+            return ClassicalMotion(), ClassicalMotion()
+        assert self.to_previous is not None and self.to_current is not None
+        middle = len(plan.halves()[0].frames)
+        return (
+            ClassicalMotion(to_previous=self.to_previous[:, :middle]),
+            ClassicalMotion(to_current=self.to_current[:, middle:]),
+        )
 
 
 @dataclass(frozen=True)
@@ -50,6 +74,7 @@ class Inference:
         frames: its frames, on the device, int8 as of `to_tensors`.
         f_hyper, f: targets of content.
         motion: target of the first `SIDE_CHANNELS` channels of z_t.
+        classical: what it comes from.
         previous: planes that frames also use, None if they use their own alone.
     """
 
@@ -58,6 +83,7 @@ class Inference:
     f_hyper: Target
     f: Target
     motion: Target
+    classical: ClassicalMotion
     previous: Planes | None
 
 
@@ -79,6 +105,7 @@ class SpatialGopEncoder:
         height, width: of the frames.
         quality: 0…100.
         preset: how hard to try.
+        crew: does the work; None: the calling thread alone.
         first_frame_only: infer every content from its GOP's first frame, to measure what the choice
             of another saves.
 
@@ -95,15 +122,18 @@ class SpatialGopEncoder:
         quality: int,
         *,
         preset: Preset = PRESETS["medium"],
+        crew: Crew | None = None,
         first_frame_only: bool = False,
     ) -> None:
         self.first_frame_only = first_frame_only
         self.loaded, self.quality, self.preset = loaded, quality, preset
+        self.crew = crew or Crew.alone()
         self.height, self.width = height, width
         self.size = grid_size(height, width)
         self.chunk = chunk_frames(height, width)
         self.cost_before = self.cost_after = 0.0
         self._previous: Planes | None = None
+        self._was_split: dict[int, bool] = {}  # the last plan of so many frames
 
     @property
     def model(self) -> SpatialModel:
@@ -116,21 +146,45 @@ class SpatialGopEncoder:
         Halving a GOP doubles its content and brings frames nearer to it. That pays once dynamics
         cost more than `SPLIT_RATIO` times the content.
         """
-        coded = self._infer(plan)
+        return self._encode(plan, ClassicalMotion())
+
+    def _encode(self, plan: GopPlan, known: ClassicalMotion) -> list[Gop]:
+        splits = self.preset.halves and len(plan.frames) >= 2 * MIN_GOP
+        if splits and self._was_split.get(len(plan.frames)):
+            gops = self._encode_split(plan)
+            if gops:
+                return gops
+        coded = self._infer(plan, known)
         content, dynamics = len(coded.content), len(coded.dynamics)
         too_large = max(content, dynamics) > MAX_CODER_BYTES
-        worth_it = self.preset.halves and dynamics > SPLIT_RATIO * content
-        if too_large or (worth_it and len(plan.frames) >= 2 * MIN_GOP):
+        worth_it = splits and dynamics > SPLIT_RATIO * content
+        self._was_split[len(plan.frames)] = too_large or worth_it
+        if too_large or worth_it:
             if len(plan.frames) == 1:
                 raise InputVideoError("a frame needs more bytes than the format allows")
-            return [gop for half in plan.halves() for gop in self.encode(half)]
+            halves = zip(plan.halves(), coded.inference.classical.halves(plan), strict=True)
+            return [gop for half, motion in halves for gop in self._encode(half, motion)]
         if self.preset.rounds:
             coded = self._refine(coded)
         return [self._finish(coded)]
 
+    def _encode_split(self, plan: GopPlan) -> list[Gop]:
+        """Halves of a plan of a length that was split before; nothing if they might cost too much.
+
+        The whole has the content of the second half, and its dynamics cost no less than those of
+        both, whose frames are nearer to a content: if these cost too much, so would those.
+        """
+        before = self._previous, self.cost_before, self.cost_after
+        gops = [gop for half in plan.halves() for gop in self._encode(half, ClassicalMotion())]
+        dynamics = sum(len(segment.payload) for gop in gops for segment in gop.segments)
+        if dynamics > SPLIT_RATIO * len(gops[-1].content):
+            return gops
+        self._previous, self.cost_before, self.cost_after = before
+        return []
+
     def encode_whole(self, plan: GopPlan) -> Gop:
         """Code one GOP; frames that look back use the content of the call before."""
-        return self._finish(self._infer(plan))
+        return self._finish(self._infer(plan, ClassicalMotion()))
 
     def _finish(self, coded: CodedGop) -> Gop:
         self._previous = coded.planes
@@ -139,7 +193,7 @@ class SpatialGopEncoder:
         segment = Segment(0, count, coded.dynamics)
         return Gop(self.quality, plan.refs_previous, count, coded.content, (segment,))
 
-    def _infer(self, plan: GopPlan) -> CodedGop:
+    def _infer(self, plan: GopPlan, known: ClassicalMotion) -> CodedGop:
         """Code a GOP as its frames are inferred at first sight."""
         if self.first_frame_only:
             plan = replace(plan, anchor=0)
@@ -150,8 +204,8 @@ class SpatialGopEncoder:
         f_hyper, f = self.infer_content(frames, plan.anchor)
         coder = SymbolEncoder(self.loaded.tables)
         planes = self.code_content(f_hyper, f, coder)[2]
-        motion = self.infer_motion(frames, planes, previous, plan.anchor)
-        found = Inference(plan, frames, f_hyper, f, motion, previous)
+        motion, classical = self.infer_motion(frames, planes, previous, plan.anchor, known)
+        found = Inference(plan, frames, f_hyper, f, motion, classical, previous)
         return CodedGop(found, planes, coder.finish(), self._dynamics_bytes(found, planes))
 
     def _refine(self, coded: CodedGop) -> CodedGop:
@@ -186,21 +240,48 @@ class SpatialGopEncoder:
         return *symbols, self.model.synthesize_content(f_hat, self.quality)
 
     def infer_motion(
-        self, frames: Yuv, planes: Planes, previous: Planes | None, anchor: int
-    ) -> Target:
-        """Target of motion and mixing of all frames, [T, 5, h, w], on the CPU."""
+        self,
+        frames: Yuv,
+        planes: Planes,
+        previous: Planes | None,
+        anchor: int,
+        known: ClassicalMotion,
+    ) -> tuple[Target, ClassicalMotion]:
+        """Target of motion and mixing of all frames, [T, 5, h, w], on the CPU.
+
+        Args:
+            frames: of the GOP.
+            planes, previous: of this GOP and, if frames also use it, the one before.
+            anchor: the frame that the content was inferred from.
+            known: classical motion that was found before.
+
+        Returns:
+            The target and the classical motion that it comes from.
+        """
+        luma, mu = frames.luma.transpose(0, 1), smoothness(self.quality)
+
+        def against(plane: Planes, start: int, grids: Tensor | None) -> Tensor:
+            if grids is not None:
+                return grids
+            return estimate_around(luma, plane.picture.luma, start, mu)
+
+        chains = [self.crew.submit(partial(against, planes, anchor, known.to_current))]
+        if previous is not None:
+            chains.append(self.crew.submit(partial(against, previous, 0, known.to_previous)))
+        to_current, to_previous = chains[0].result(), chains[-1].result()
+        both = torch.cat([to_previous, to_current], 2)
         side = self.model.z_steps(self.quality)[:, :SIDE_CHANNELS]
-        motion = self.model.infer_motion(
-            frames.luma.transpose(0, 1),
-            previous or planes,
-            planes,
-            anchor,
-            smoothness(self.quality),
-            self.chunk,
-        )
-        parts = [motion_stiffness(part.float()) for part in frames.luma.split(self.chunk)]
-        stiffness = torch.cat(parts) * side.square() / lagrangian(self.quality)
-        return Target((motion / side).cpu(), stiffness.cpu())
+
+        def judge(part: slice) -> tuple[Tensor, Tensor]:
+            seen = luma[:, part]
+            motion = self.model.judge_motion(seen, previous or planes, planes, both[:, part])
+            stiffness = motion_stiffness(frames.luma[part].float())
+            return motion / side, stiffness * side.square() / lagrangian(self.quality)
+
+        judged = [self.crew.submit(partial(judge, part)) for part in self._parts(luma.shape[1])]
+        values, stiffness = zip(*(future.result() for future in judged), strict=True)
+        target = Target(torch.cat(values).cpu(), torch.cat(stiffness).cpu())
+        return target, ClassicalMotion(to_previous, to_current)
 
     def code_dynamics(self, found: Inference, planes: Planes, coder: Coder) -> Tensor:
         """Code z_t of all frames; its symbols, int32 [T, C, h, w].
@@ -210,26 +291,38 @@ class SpatialGopEncoder:
         """
         plan, motion = found.plan, found.motion
         setting = (self.size, self.quality, plan.refs_previous, len(plan.frames))
+        parts = self._parts(len(plan.frames))
         channels = self.model.config.z_channels - SIDE_CHANNELS
 
-        def without_residual(part: slice) -> Target:
-            values, stiffness = motion.part(part)
-            rest = (len(values), channels, *self.size)
-            values = torch.cat([values, torch.zeros(rest)], 1)
-            return Target(values, torch.cat([stiffness, torch.full(rest, math.inf)], 1))
+        def without_residual() -> Iterator[Target]:
+            for part in parts:
+                values, stiffness = motion.part(part)
+                rest = (len(values), channels, *self.size)
+                values = torch.cat([values, torch.zeros(rest)], 1)
+                yield Target(values, torch.cat([stiffness, torch.full(rest, math.inf)], 1))
 
-        targets = LazyTargets(without_residual, self.chunk)
-        z = code_dynamics(self.model, Unheard(), *setting, targets)
-        chosen = z[:, :SIDE_CHANNELS].float()
-        del z
+        def chosen() -> Iterator[Tensor]:
+            targets = LazyTargets(without_residual())
+            symbols = iter_dynamics(self.model, Unheard(), *setting, targets)
+            for part in parts:
+                z = [next(symbols)[:, :SIDE_CHANNELS] for _ in range(part.start, part.stop)]
+                yield torch.cat(z).float()
+
         stiffness = self.model.z_steps(self.quality).square().cpu() / lagrangian(self.quality)
         stiffness[:, :SIDE_CHANNELS] = math.inf
 
-        def whole(part: slice) -> Target:
-            residual = self._residual(found, planes, chosen[part], part)
-            return Target(torch.cat([chosen[part], residual], 1), stiffness)
+        def whole() -> Iterator[Target]:
+            for part, moved in zip(parts, self.crew.ahead(chosen()), strict=True):
+                residual = self._residual(found, planes, moved, part)
+                yield Target(torch.cat([moved, residual], 1), stiffness)
 
-        return code_dynamics(self.model, coder, *setting, LazyTargets(whole, self.chunk))
+        targets = LazyTargets(self.crew.ahead(whole()))
+        return code_dynamics(self.model, coder, *setting, targets)
+
+    def _parts(self, num_frames: int) -> list[slice]:
+        """Frames of a GOP that are worked on at once."""
+        starts = range(0, num_frames, self.chunk)
+        return [slice(t, min(t + self.chunk, num_frames)) for t in starts]
 
     def _residual(self, found: Inference, planes: Planes, motion: Tensor, part: slice) -> Tensor:
         """What the prediction of some frames lacks, in steps, [T, R, h, w] on the CPU.

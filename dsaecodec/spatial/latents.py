@@ -17,7 +17,7 @@ from dsaecodec.latents import KEPT, Bits, Floats, LatentCodec, Shape, Symbols, r
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.spatial.gop_coder import Target, code_content, code_dynamics, fixed
 from dsaecodec.spatial.pictures import chunk_frames, grid_size, synthesize_frames
-from dsaecodec.spatial.prior import lattice
+from dsaecodec.spatial.prior import lattices
 from dsaecodec.spatial.synthesis import Planes
 from dsaecodec.video import Frame420, frame_to_rgb
 
@@ -136,6 +136,7 @@ def _in_raster(costs: Sequence[Bits], shape: Shape) -> Bits:
     """Bits of the context steps of one latent [C, h, w], put where their symbols are."""
     channels, height, width = shape
     bits = np.empty((channels, height * width))
-    for rows, cost in zip(lattice(height, width), costs, strict=True):
-        bits[:, rows.numpy()] = cost.reshape(channels, -1)
+    steps = lattices(height, width, torch.device("cpu"))
+    for step, cost in zip(steps, costs, strict=True):
+        bits[:, step.positions.numpy()] = cost.reshape(channels, -1)
     return bits.reshape(shape)

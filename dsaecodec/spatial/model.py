@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dsaecodec.exact import IntConv
 from dsaecodec.likelihood import QUALITY_PER_OCTAVE, REFERENCE_QUALITY
-from dsaecodec.spatial.motion import estimate_chain, gradients, sample
+from dsaecodec.spatial.motion import estimate_around, estimate_chain, gradients, sample
 from dsaecodec.spatial.posterior import ContentPosterior, DynamicsPosterior
 from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior
 from dsaecodec.spatial.synthesis import (
@@ -129,13 +129,7 @@ class SpatialModel(nn.Module):
         return self.content_synthesis(f_hat, strength)
 
     def infer_motion(
-        self,
-        luma: Tensor,
-        previous: Planes,
-        current: Planes,
-        anchor: int,
-        mu: float,
-        chunk: int | None = None,
+        self, luma: Tensor, previous: Planes, current: Planes, anchor: int, mu: float
     ) -> Tensor:
         """Motion latents of a GOP's frames, before quantization.
 
@@ -144,7 +138,6 @@ class SpatialModel(nn.Module):
             previous, current: planes of the previous GOP (or again `current`) and of this one.
             anchor: the frame of this GOP that its content was inferred from, 0…T-1.
             mu: smoothness of the classical motion, see `motion.estimate_chain`.
-            chunk: frames judged at once where N = 1, to save memory; None for all.
 
         Returns:
             [N·T, 5, H/16, W/16] in pixels and logits.
@@ -156,23 +149,20 @@ class SpatialModel(nn.Module):
             chains = estimate_chain(both, torch.cat([previous.picture.luma.detach(), plane]), mu)
             to_previous, to_current = chains[:count], chains[count:].flip(1)
         else:
-            after = estimate_chain(luma[:, anchor:], plane, mu)
-            before = estimate_chain(luma[:, :anchor].flip(1), plane, mu)
-            to_previous = to_current = torch.cat([before.flip(1), after], 1)
+            to_previous = to_current = estimate_around(luma, plane, anchor, mu)
             if previous is not current:
                 to_previous = estimate_chain(luma, previous.picture.luma.detach(), mu)
-        grids = torch.cat([to_previous, to_current], 2)
-        step = chunk or num_frames
-        parts = [
-            self._judge_motion(luma[:, t : t + step], previous, current, grids[:, t : t + step])
-            for t in range(0, num_frames, step)
-        ]
-        return torch.cat(parts)
+        return self.judge_motion(luma, previous, current, torch.cat([to_previous, to_current], 2))
 
-    def _judge_motion(
+    def judge_motion(
         self, luma: Tensor, previous: Planes, current: Planes, grids: Tensor
     ) -> Tensor:
-        """Posterior of motion: luma [N, T, H, W], grids [N, T, 4, h, w] → [N·T, 5, h, w]."""
+        """Motion latents from classical motion, see `infer_motion`.
+
+        Args:
+            luma, previous, current: as there.
+            grids: motion to both planes [N, T, 4, H/16, W/16].
+        """
         num_frames, grids = luma.shape[1], grids.flatten(0, 1)
         frames = luma.flatten(0, 1)[:, None].float()
         warped = []

@@ -39,8 +39,9 @@ def sample(plane: Tensor, flow: Tensor, scale: int = 1) -> Tensor:
     height, width = flow.shape[2:]
     rows = torch.arange(height, device=flow.device, dtype=flow.dtype)
     cols = torch.arange(width, device=flow.device, dtype=flow.dtype)
-    y = (flow[:, 0] + rows[:, None]) * (2 * scale / max(plane.shape[2] - 1, 1)) - 1
-    x = (flow[:, 1] + cols[None, :]) * (2 * scale / max(plane.shape[3] - 1, 1)) - 1
+    dy, dx = (2 * scale / max(side - 1, 1) for side in plane.shape[2:])
+    y = torch.add((rows * dy - 1)[:, None], flow[:, 0], alpha=dy)
+    x = torch.add((cols * dx - 1)[None, :], flow[:, 1], alpha=dx)
     grid = torch.stack([x, y], dim=-1)
     return F.grid_sample(plane, grid, "bilinear", padding_mode="border", align_corners=True)
 
@@ -137,3 +138,12 @@ def estimate_chain(frames: Tensor, plane: Tensor, mu: float = 12.0) -> Tensor:
         before, previous = previous, grid
         grids.append(grid)
     return torch.stack(grids, 1)
+
+
+def estimate_around(frames: Tensor, plane: Tensor, anchor: int, mu: float) -> Tensor:
+    """The same for frames on both sides of the plane's own time, from frame `anchor` outward."""
+    if anchor == frames.shape[1] - 1:
+        return estimate_chain(frames.flip(1), plane, mu).flip(1)
+    after = estimate_chain(frames[:, anchor:], plane, mu)
+    before = estimate_chain(frames[:, :anchor].flip(1), plane, mu)
+    return torch.cat([before.flip(1), after], 1)

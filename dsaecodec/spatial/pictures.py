@@ -13,7 +13,7 @@ from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 from dsaecodec.video.frame import Frame420
 
-CHUNK_PIXELS = 2**20  # frames are synthesized in batches of about this many pixels
+CHUNK_PIXELS = 2**18  # in a batch of frames; the tensors of larger ones leave the caches
 BLOCK = 16
 
 

@@ -22,8 +22,7 @@ class ContentPosterior(nn.Module):
 
     def __init__(self, hyper_channels: int) -> None:
         super().__init__()
-        self.transform = Transform(384, NUM_COEFFICIENTS)
-        self.transform.weight.data = transform_matrix()[:, :, None, None].contiguous()
+        self.transform = Transform(transform_matrix())
         self.branch = nn.Sequential(
             nn.Conv2d(24, 48, 3, padding=1),
             nn.ReLU(),
@@ -62,9 +61,7 @@ class DynamicsPosterior(nn.Module):
             nn.ReLU(),
             zero_init(nn.Conv2d(32, 5, 3, padding=1)),
         )
-        matrix = transform_matrix(residual_luma, residual_chroma)
-        self.transform = Transform(384, matrix.shape[0])
-        self.transform.weight.data = matrix[:, :, None, None].contiguous()
+        self.transform = Transform(transform_matrix(residual_luma, residual_chroma))
 
     def infer_motion(self, luma: Tensor, warped: tuple[Tensor, Tensor], grids: Tensor) -> Tensor:
         """Motion latent from classical motion and how well it predicts.

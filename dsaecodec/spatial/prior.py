@@ -5,7 +5,8 @@ positions; what earlier steps revealed is the spatial context of later ones, and
 are coded in parallel. One routine serves training, encoding and decoding: it hands (mean, index) of
 each step to an `exchange`, which returns the symbols (given, encoded or decoded).
 
-Means are in 1/4 symbol and scales are table indices, see `likelihood`.
+Means are in 1/4 symbol and scales are table indices, see `likelihood`. Networks see and say
+float32; symbols, which may be any integer, and what is added to them are float64.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dsaecodec.exact import (
     GATE_ONE,
     SIGNED_MAX,
     IntConv,
+    Lattice,
     clamp_ste,
     compand,
     patches,
@@ -37,11 +39,12 @@ BASE_LIMIT = 2**20  # predictions are clamped here, so that hostile symbols cann
 
 
 @lru_cache(maxsize=64)
-def lattice(height: int, width: int) -> tuple[Tensor, ...]:
-    """Flat positions of the four context steps of a height × width grid (empty ones left out)."""
-    grid = torch.arange(height * width).view(height, width)
-    steps = (grid[0::2, 0::2], grid[1::2, 1::2], grid[0::2, 1::2], grid[1::2, 0::2])
-    return tuple(step.flatten() for step in steps if step.numel())
+def lattices(height: int, width: int, device: torch.device) -> tuple[Lattice, ...]:
+    """The four context steps of a height × width grid (empty ones left out)."""
+    grid = torch.arange(height * width, device=device).view(height, width)
+    corners = ((0, 0), (1, 1), (0, 1), (1, 0))
+    steps = (Lattice(top, left, grid[top::2, left::2].flatten()) for top, left in corners)
+    return tuple(step for step in steps if step.positions.numel())
 
 
 def _constant(like: Tensor, values: tuple[int, ...], positions: int) -> Tensor:
@@ -104,14 +107,15 @@ class ContentPrior(nn.Module):
         height, width = size
         hyper = self.decode_hyper(f_hyper, height, width)
         count = hyper.shape[0]
-        symbols = hyper.new_zeros(count, self.channels, height * width)
+        symbols = f_hyper.new_zeros(count, self.channels, height * width)
         embedded = hyper.new_zeros(count, 48, height * width)
         known = hyper.new_zeros(count, 1, height * width)
-        for rows in (r.to(hyper.device) for r in lattice(height, width)):
-            context = self.context(embedded.unflatten(2, size), rows)
+        for step in lattices(height, width, hyper.device):
+            rows = step.positions
+            context = self.context.matmul(patches(embedded.unflatten(2, size), step))
             constant = _constant(hyper, (quality,), len(rows))
             hidden = self.mix.matmul(torch.cat([hyper[:, :, rows], context, constant], 1))
-            base = self._dc_base(symbols, known, size, rows)
+            base = self._dc_base(symbols, known, size, step)
             mean, index = _finish(self.head.matmul(hidden), base, quality)
             values = exchange(mean, index, rows)
             symbols = symbols.index_copy(2, rows, values)
@@ -120,15 +124,15 @@ class ContentPrior(nn.Module):
         return symbols.unflatten(2, size)
 
     def _dc_base(
-        self, symbols: Tensor, known: Tensor, size: tuple[int, int], rows: Tensor
+        self, symbols: Tensor, known: Tensor, size: tuple[int, int], step: Lattice
     ) -> Tensor:
         """Rounded mean of the decoded neighbours for DC channels, 0 elsewhere: [N, C, P]."""
         dc = torch.tensor(self.dc, device=symbols.device)
         stack = torch.cat([symbols[:, dc].clamp(-BASE_LIMIT, BASE_LIMIT), known], 1)
-        near = patches(stack.unflatten(2, size))[:, :, rows].unflatten(1, (-1, 9)).sum(2)
+        near = patches(stack.unflatten(2, size), step).unflatten(1, (-1, 9)).sum(2)
         total, weight = near[:, :-1].long(), near[:, -1:].long().clamp(min=1)
         mean = torch.div(2 * total + weight, 2 * weight, rounding_mode="floor")
-        base = symbols.new_zeros(symbols.shape[0], self.channels, len(rows))
+        base = symbols.new_zeros(symbols.shape[0], self.channels, near.shape[2])
         return base.index_copy(1, dc, mean.to(symbols.dtype))
 
 
@@ -175,10 +179,18 @@ class DynamicsPrior(nn.Module):
             self.gates.bias[motion:channels] = GATE_ONE // 4
             self.keep.bias.fill_(GATE_ONE // 2)
 
-    def init_state(self, count: int, size: tuple[int, int]) -> DynamicsState:
-        """The state at a restart: all zero."""
+    def init_state(
+        self, count: int, size: tuple[int, int], dtype: torch.dtype = torch.float64
+    ) -> DynamicsState:
+        """The state at a restart: all zero.
+
+        Args:
+            count: of clips.
+            size: (h, w) of the grid.
+            dtype: of symbols; float32 is exact for those of sane streams alone.
+        """
         weight = self.temporal.weight
-        zeros = weight.new_zeros(count, self.channels, size[0] * size[1])
+        zeros = weight.new_zeros(count, self.channels, size[0] * size[1], dtype=dtype)
         return DynamicsState(zeros, zeros, weight.new_zeros(count, self.HIDDEN, *size))
 
     def step(
@@ -204,8 +216,9 @@ class DynamicsPrior(nn.Module):
         base = base.clamp(-BASE_LIMIT, BASE_LIMIT)
         symbols = torch.zeros_like(state.z1)
         embedded = temporal.new_zeros(temporal.shape[0], 32, temporal.shape[2])
-        for rows in (r.to(base.device) for r in lattice(*size)):
-            context = self.context(embedded.unflatten(2, size), rows)
+        for step in lattices(*size, base.device):
+            rows = step.positions
+            context = self.context.matmul(patches(embedded.unflatten(2, size), step))
             constant = _constant(base, (quality, GATE_ONE * refs_previous), len(rows))
             hidden = self.mix.matmul(torch.cat([temporal[:, :, rows], context, constant], 1))
             mean, index = _finish(self.head.matmul(hidden), base[:, :, rows], quality)
@@ -219,7 +232,9 @@ class DynamicsPrior(nn.Module):
         """The state after z_t [N, C, h, w]."""
         z = z.flatten(2)
         seen = self.observe.matmul(torch.cat([compand(z), compand(z - state.z1)], 1))
-        joint = torch.cat([seen.unflatten(2, state.hidden.shape[2:]), state.hidden], 1)
-        keep = self.keep(joint)
-        hidden = shift_round(keep * state.hidden + (GATE_ONE - keep) * self.candidate(joint), 6)
+        size = (state.hidden.shape[2], state.hidden.shape[3])
+        joint = patches(torch.cat([seen.unflatten(2, size), state.hidden], 1))
+        keep = self.keep.matmul(joint).unflatten(2, size)
+        candidate = self.candidate.matmul(joint).unflatten(2, size)
+        hidden = shift_round(keep * state.hidden + (GATE_ONE - keep) * candidate, 6)
         return DynamicsState(z, state.z1, hidden)

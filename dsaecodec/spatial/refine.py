@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec.codec.symbols import Unheard
+from dsaecodec.codec.threads import limited_threads
 from dsaecodec.likelihood import MEAN_UNITS
 from dsaecodec.spatial.code_length import Parameters, content_parameters, iter_dynamics_parameters
 from dsaecodec.spatial.model import CONTENT_REACH, SIDE_CHANNELS, lagrangian
@@ -73,7 +74,8 @@ class Refiner:
     def _try(self, found: Inference) -> _Trial:
         f_hyper, f, planes = self.encoder.code_content(found.f_hyper, found.f, Unheard())
         z = self.encoder.code_dynamics(found, planes, Unheard())
-        return _Trial(self.encoder, found, f_hyper, f, z)
+        with limited_threads(self.encoder.crew.threads):  # the crew rests
+            return _Trial(self.encoder, found, f_hyper, f, z)
 
     @staticmethod
     def _moved(trial: _Trial, damping: float) -> Inference:

@@ -10,8 +10,10 @@ multiples of 16. Transforms start as a 16×16 DCT of luma and 8×8 DCTs of chrom
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,15 +42,16 @@ class Planes(NamedTuple):
     features: Tensor  # [N, 8, H/8, W/8]
 
 
+@lru_cache(maxsize=2)
 def dct_matrix(size: int) -> Tensor:
     """Orthonormal 2-D DCT-II of size × size blocks, rows ordered by frequency: [size², size²]."""
-    k = torch.arange(size, dtype=torch.float64)
-    basis = torch.cos(math.pi * (2 * k[None, :] + 1) * k[:, None] / (2 * size))
+    k = np.arange(size)
+    basis = np.cos(math.pi * (2 * k[None, :] + 1) * k[:, None] / (2 * size))
     basis *= math.sqrt(2 / size)
     basis[0] *= math.sqrt(0.5)
-    full = torch.einsum("uy,vx->uvyx", basis, basis).reshape(size * size, size * size)
+    full = np.kron(basis, basis)
     order = sorted(range(size * size), key=lambda i: (i // size + i % size, max(divmod(i, size))))
-    return full[order].float()
+    return torch.from_numpy(full[order].astype(np.float32))
 
 
 def transform_matrix(luma: int = 256, chroma: int = 64) -> Tensor:
@@ -62,14 +65,22 @@ def to_blocks(frame: Yuv) -> Tensor:
     return torch.cat([F.pixel_unshuffle(frame.luma, 16), F.pixel_unshuffle(frame.chroma, 8)], 1)
 
 
-def from_blocks(blocks: Tensor) -> Yuv:
-    """Inverse of `to_blocks`."""
-    return Yuv(F.pixel_shuffle(blocks[:, :256], 16), F.pixel_shuffle(blocks[:, 256:], 8))
-
-
 def pack(frame: Yuv) -> Tensor:
     """Frames → [N, 24, H/4, W/4]: 4×4 luma and 2×2 chroma samples as channels."""
     return torch.cat([F.pixel_unshuffle(frame.luma, 4), F.pixel_unshuffle(frame.chroma, 2)], 1)
+
+
+@lru_cache(maxsize=1)
+def _block_order() -> Tensor:
+    """Channels of `to_blocks` in the order of a packed block: its channel, then row and column."""
+    luma = F.pixel_unshuffle(torch.arange(256.0).view(1, 1, 16, 16), 4)
+    chroma = F.pixel_unshuffle(256 + torch.arange(128.0).view(1, 2, 8, 8), 2)
+    return torch.cat([luma, chroma], 1).flatten().long()
+
+
+def pack_blocks(blocks: Tensor) -> Tensor:
+    """Blocks of `to_blocks` → frames as of `pack`."""
+    return F.pixel_shuffle(blocks[:, _block_order().to(blocks.device)], 4)
 
 
 def unpack(packed: Tensor) -> Yuv:
@@ -105,10 +116,15 @@ class Transform(nn.Conv2d):
     """Linear map of a block's samples or coefficients.
 
     In float32 whatever the precision of the networks: coefficients span thousands of steps.
+
+    Args:
+        matrix: what it starts as, [out, in].
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, 1, bias=False)
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__(matrix.shape[1], matrix.shape[0], 1, bias=False)
+        with torch.no_grad():
+            self.weight.copy_(matrix[:, :, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in, h, w] → [N, out, h, w]."""
@@ -134,8 +150,7 @@ class ContentSynthesis(nn.Module):
 
     def __init__(self, width: int = 64, blocks: int = 3) -> None:
         super().__init__()
-        self.transform = Transform(NUM_COEFFICIENTS, 384)
-        self.transform.weight.data = transform_matrix().T[:, :, None, None].contiguous()
+        self.transform = Transform(transform_matrix().T)
         self.enter = nn.Conv2d(24, width, 3, padding=1)
         self.blocks = nn.Sequential(*(Separable(width) for _ in range(blocks)))
         self.leave = zero_init(nn.Conv2d(width, 24, 3, padding=1))
@@ -143,7 +158,7 @@ class ContentSynthesis(nn.Module):
 
     def forward(self, f_hat: Tensor, strength: Tensor) -> Planes:
         """Args: f_hat [N, 384, h, w], physical units; strength [1], grows as steps get coarser."""
-        packed = pack(from_blocks(self.transform(f_hat)))
+        packed = pack_blocks(self.transform(f_hat))
         hidden = self.blocks(F.relu(self.enter(packed / 32)))
         picture = unpack(packed + strength * self.leave(hidden))
         luma2, chroma2 = upsample_half_pel(picture.luma), upsample_half_pel(picture.chroma)
@@ -163,9 +178,7 @@ class FrameSynthesis(nn.Module):
 
     def __init__(self, residual_luma: int = 64, residual_chroma: int = 16) -> None:
         super().__init__()
-        matrix = transform_matrix(residual_luma, residual_chroma)
-        self.transform = Transform(matrix.shape[0], 384)
-        self.transform.weight.data = matrix.T[:, :, None, None].contiguous()
+        self.transform = Transform(transform_matrix(residual_luma, residual_chroma).T)
         self.refine_enter = nn.Conv2d(2 * FEATURES + 2 + 5, 32, 3, padding=1)
         self.refine_block = Separable(32)
         self.refine_leave = zero_init(nn.Conv2d(32, 5, 3, padding=1))
@@ -203,13 +216,15 @@ class FrameSynthesis(nn.Module):
         logit = F.interpolate(motion.logit, scale_factor=4, mode="bilinear", align_corners=False)
         weight = torch.sigmoid(logit)
         fine = F.interpolate(weight, scale_factor=2, mode="bilinear", align_corners=False)
-        luma = b.luma + fine * (a.luma - b.luma)
-        return Yuv(luma, b.chroma + weight * (a.chroma - b.chroma)), a.luma - b.luma
+        difference = a.luma - b.luma
+        luma = torch.addcmul(b.luma, fine, difference)
+        chroma = torch.addcmul(b.chroma, weight, a.chroma - b.chroma)
+        return Yuv(luma, chroma), difference
 
     def finish(self, prediction: Yuv, difference: Tensor, residual_hat: Tensor) -> Yuv:
         """Add the residual [N, R, h, w] and filter."""
         packed = pack(prediction)
-        residual = pack(from_blocks(self.transform(residual_hat)))
+        residual = pack_blocks(self.transform(residual_hat))
         inputs = torch.cat([packed / 32, F.pixel_unshuffle(difference, 4) / 16, residual / 16], 1)
         fix = self.leave(self.blocks(F.relu(self.enter(inputs))))
         return unpack(packed + residual + fix)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bitstream import Gop, Header, MalformedError, Segment, SymbolDecoder
 from dsaecodec.codec.symbols import SymbolDigest
-from dsaecodec.codec.threads import limited_threads
+from dsaecodec.codec.threads import Crew, limited_threads
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.vector.gop_coder import check_gop, code_content, code_dynamics
 from dsaecodec.vector.pictures import frames_of
@@ -22,15 +22,15 @@ class VectorGopDecoder:
     Args:
         loaded: the model.
         header: of the stream.
-        threads: CPU threads, None for all.
+        crew: does the work.
 
     Raises:
         MalformedError: the stream is not of RGB pictures of the model's size.
     """
 
-    def __init__(self, loaded: LoadedModel, header: Header, threads: int | None) -> None:
+    def __init__(self, loaded: LoadedModel, header: Header, crew: Crew) -> None:
         self.digest = SymbolDigest()
-        self._loaded, self._model, self._threads = loaded, loaded.vector, threads
+        self._loaded, self._model, self._threads = loaded, loaded.vector, crew.threads
         self._f = torch.zeros(0)
         self._gop: Gop | None = None
         size = self._model.config.size

@@ -17,6 +17,7 @@ from dsaecodec.vector.things import Things
 PRODUCTS = ("blocks", "things")
 SPREAD = 32.0  # how much wider than usual latents begin,
 F_SPREAD = 4.0  # and the f of first pictures about so wide
+MOST_WEIGHTS = 2**26  # of the products of blocks: a small file must not ask for all memory
 DYNAMICS = ("stochastic", "static", "deterministic", "none")
 
 
@@ -87,6 +88,9 @@ class VectorConfig:
                 f"detail = {self.detail!r}: expected a digit 0 to 3 for each block of "
                 "8x8 pixels, or nothing"
             )
+        width = 3 * BLOCK**2 + self.f_width + self.z_width
+        if blocks * self.rank * width > MOST_WEIGHTS:
+            return f"{blocks} blocks of {self.rank} products of width {width} are too large"
         if self.products == "things" and self.z_channels % 2:
             return f"z_channels = {self.z_channels}: expected two for each thing"
         return ""

@@ -120,6 +120,12 @@ def test_files_with_a_wrong_shape_are_refused(config, said, tmp_path: Path):
         load_model(str(path), "cpu")
 
 
+def test_a_small_file_cannot_ask_for_all_memory():
+    widest = {"rank": 1024, "f_width": 1024, "z_width": 1024}
+    assert "too large" in VectorConfig(256, 5, 3, **widest).fault
+    assert not VectorConfig(256, 5, 3).fault
+
+
 def test_a_run_takes_detail_from_its_footage_or_its_start(tmp_path: Path):
     settings = [
         *(f"vector.{name}={value}" for name, value in NARROW.items()),

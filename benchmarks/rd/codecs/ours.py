@@ -114,7 +114,7 @@ class OursFromFirstFrame(Ours):
         coder = SpatialGopEncoder(
             loaded, info.height, info.width, _whole(quality), preset=preset, first_frame_only=True
         )
-        for plan in plan_gops(_frames_420(clip), preset.gop):
+        for plan in plan_gops(_frames_420(clip), preset.longest_gop(info.height, info.width)):
             with limited_threads(self.threads):
                 gops = coder.encode(plan)
             for gop in gops:
