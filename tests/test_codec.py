@@ -170,7 +170,7 @@ def check_rate(data: bytes, loaded: LoadedModel) -> None:
 
 @pytest.mark.parametrize("quality", [10, 90])
 def test_payload_and_overhead_of_drawn_clips(loaded, quality):
-    data = encoded(drawn(8, 64, 64), quality=quality)
+    data = encoded(drawn(8, 64, 64), quality=quality, preset="fast")
     check_rate(data, loaded)
     summary = bitstream.scan(io.BytesIO(data))
     assert summary.compact and summary.overhead_bytes <= 16

@@ -40,11 +40,7 @@ class GopPlan:
             return GopPlan(first, 0, False), GopPlan(second, len(second) - 1, True)
         middle = (len(self.frames) + 1) // 2
         first, second = self.frames[:middle], self.frames[middle:]
-        anchor = middle - 1 if self.refs_previous else middle // 2
-        return (
-            GopPlan(first, anchor, self.refs_previous),
-            GopPlan(second, len(second) - 1, True),
-        )
+        return GopPlan(first, middle - 1, True), GopPlan(second, len(second) - 1, True)
 
 
 def plan_gops(frames: Iterable[Frame420], gop: int) -> Iterator[GopPlan]:
