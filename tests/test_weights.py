@@ -34,7 +34,13 @@ def test_saving_what_was_loaded_gives_the_same_file(tmp_path):
         metadata = file.metadata()
     notes = {key: metadata[key] for key in ("description", "training") if key in metadata}
     identity = save_model(load_model(device="cpu").model, path, notes)
-    assert path.read_bytes() == find_model(None).read_bytes()
+    with safe_open(find_model(None), "pt") as old, safe_open(path, "pt") as new:
+        assert old.metadata() == new.metadata() and list(old.keys()) == list(new.keys())
+        for key in old.keys():  # noqa: SIM118
+            a, b = old.get_tensor(key), new.get_tensor(key)
+            # Tables are made anew, and NumPy's exponential differs between versions.
+            tolerance = 1 if key == "tables.frequencies" else 0
+            assert a.dtype == b.dtype and int((a - b).abs().max()) <= tolerance
     assert identity == load_model(str(path), "cpu").identity
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 
 from benchmarks.rd.bd import compare, compare_clips, curves, interval, rising, summarize
@@ -39,7 +40,7 @@ def test_bd_rate_is_the_mean_difference_of_log_rate(method: str, interpolator: t
     for curve in (ANCHOR, TEST):
         rates, dbs = zip(*curve, strict=True)
         logs.append(interpolator(dbs, np.log(rates))(db))
-    mean = np.trapezoid(logs[1] - logs[0], db) / (high - low)
+    mean = trapezoid(logs[1] - logs[0], db) / (high - low)
     assert found.bd_rate_percent == pytest.approx(100 * (math.exp(mean) - 1), abs=1e-4)
     assert found.overlap == pytest.approx((high - low) / (39.0 - 26.0))
 
