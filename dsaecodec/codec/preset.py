@@ -17,11 +17,13 @@ class Preset:
     Attributes:
         gop: most frames that share one content latent, see `longest_gop`.
         halves: whether a GOP that moves much is coded again as two.
+        motion_steps: of descent on motion, see `spatial.alignment`.
         rounds: of refinement of its latents, see `codec.refine`.
     """
 
     gop: int
     halves: bool
+    motion_steps: int
     rounds: int
 
     def longest_gop(self, height: int, width: int) -> int:
@@ -30,9 +32,9 @@ class Preset:
 
 
 PRESETS = {
-    "fast": Preset(gop=16, halves=False, rounds=0),
-    "medium": Preset(gop=64, halves=True, rounds=0),
-    "slow": Preset(gop=64, halves=True, rounds=6),
+    "fast": Preset(gop=16, halves=False, motion_steps=0, rounds=0),
+    "medium": Preset(gop=64, halves=True, motion_steps=6, rounds=0),
+    "slow": Preset(gop=64, halves=True, motion_steps=12, rounds=6),
 }
 
 

@@ -22,6 +22,7 @@ from dsaecodec.codec.symbols import Coder, Unheard
 from dsaecodec.codec.threads import Crew
 from dsaecodec.errors import InputVideoError
 from dsaecodec.model_io import LoadedModel
+from dsaecodec.spatial.alignment import align
 from dsaecodec.spatial.gop_coder import (
     LazyTargets,
     Target,
@@ -280,7 +281,12 @@ class SpatialGopEncoder:
 
         judged = [self.crew.submit(partial(judge, part)) for part in self._parts(luma.shape[1])]
         values, stiffness = zip(*(future.result() for future in judged), strict=True)
-        target = Target(torch.cat(values).cpu(), torch.cat(stiffness).cpu())
+        ends, steps = (previous, planes), self.preset.motion_steps
+        parts = self._parts(luma.shape[1])
+        motion = align(
+            self.model, frames.luma, ends, torch.cat(values), self.quality, steps, parts, self.crew
+        )
+        target = Target(motion.cpu(), torch.cat(stiffness).cpu())
         return target, ClassicalMotion(to_previous, to_current)
 
     def code_dynamics(self, found: Inference, planes: Planes, coder: Coder) -> Tensor:

@@ -46,7 +46,7 @@ def sample(plane: Tensor, flow: Tensor, scale: int = 1) -> Tensor:
     return F.grid_sample(plane, grid, "bilinear", padding_mode="border", align_corners=True)
 
 
-def _smooth(grid: Tensor) -> Tensor:
+def smooth(grid: Tensor) -> Tensor:
     """Mean of the 3×3 neighbourhood with replicated borders, [N, C, h, w]."""
     return F.avg_pool2d(F.pad(grid, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
 
@@ -70,13 +70,13 @@ def _refine(current: Tensor, plane: Tensor, grid: Tensor, level: int, mu: float)
     weight = 1 / (1 + (error / ERROR_SIGMA) ** 2)
     products = torch.cat([gy * gy, gy * gx, gx * gx, gy * error, gx * error], 1) * weight
     pooled = F.avg_pool2d(products, cell)
-    gyy, gyx, gxx, ey, ex = _smooth(pooled).chunk(5, dim=1)
+    gyy, gyx, gxx, ey, ex = smooth(pooled).chunk(5, dim=1)
     by = gyy * v[:, :1] + gyx * v[:, 1:] + ey
     bx = gyx * v[:, :1] + gxx * v[:, 1:] + ex
     determinant = (gyy + mu) * (gxx + mu) - gyx * gyx
     new = v
     for _ in range(SWEEPS):
-        mean = _smooth(new)
+        mean = smooth(new)
         ry, rx = by + mu * mean[:, :1], bx + mu * mean[:, 1:]
         new = torch.cat([(gxx + mu) * ry - gyx * rx, (gyy + mu) * rx - gyx * ry], 1) / determinant
     return (v + (new - v).clamp(-2, 2)) * 2.0**level
@@ -94,7 +94,7 @@ def _select(
 ) -> Tensor:
     """The cheapest candidate of each block, judged at one pyramid level, [N, 2, h, w]."""
     cell, size = BLOCK >> level, candidates[0].shape[2:]
-    expected = _smooth(candidates[0])
+    expected = smooth(candidates[0])
     costs = []
     for grid in candidates:
         flow = F.interpolate(
@@ -102,7 +102,7 @@ def _select(
         )
         error = (current - sample(plane, flow)).square()
         straying = (grid - expected).square().sum(1, keepdim=True).clamp(max=4)
-        costs.append(_smooth(F.avg_pool2d(error, cell)) + STRAYING * mu * straying)
+        costs.append(smooth(F.avg_pool2d(error, cell)) + STRAYING * mu * straying)
     best = torch.stack(costs).argmin(0, keepdim=True).expand(-1, -1, 2, *size)
     return torch.stack(candidates).gather(0, best)[0]
 
@@ -132,7 +132,7 @@ def estimate_chain(frames: Tensor, plane: Tensor, mu: float = 12.0) -> Tensor:
         for level in LEVELS:
             if height >> level >= 4 and width >> level >= 4:
                 grid = _refine(images[level], reference[level], grid, level, mu)
-        candidates = [grid, predicted, previous, torch.zeros_like(grid), _smooth(grid)]
+        candidates = [grid, predicted, previous, torch.zeros_like(grid), smooth(grid)]
         grid = _select(images[1], reference[1], candidates, 1, mu)
         grid = _refine(images[0], reference[0], grid, 0, mu)
         before, previous = previous, grid

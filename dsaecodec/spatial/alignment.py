@@ -1,0 +1,156 @@
+"""Motion latents that predict well: Gauss-Newton descent before rounding.
+
+Classical motion asks each plane alone where a frame's pixels come from. What a stream pays for is
+the error of their blend, as the synthesis makes it, and the bits of motion. So with symbols s_t,
+innovations i_t = s_t - s_{t-1} and their spatial mean ī over 3×3 neighbours, it descends
+
+    J(s) = Σ (x_t - prediction(s_t))² / λ + PRICE/2 · Σ (√(i_t² + ε) + √((i_t - ī_t)² + ε)),
+
+the second term standing for the prior, which knows persistence and looks at neighbours. Each step
+solves a 5×5 system a block, from products of image gradients gathered around it and the square
+roots' majorizers (iteratively reweighted least squares). Weights of a bilinear interpolation sum to
+one, so the sum of a row of the whole Hessian on its diagonal is an upper bound: steps do not
+overshoot. What the synthesis' network adds to motion is taken as given in each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dsaecodec.codec.threads import Crew
+from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel, lagrangian
+from dsaecodec.spatial.motion import BLOCK, sample, smooth
+from dsaecodec.spatial.synthesis import Planes, expand_planes
+
+PRICE = 1.4  # bits a symbol of innovation
+EPSILON = 0.05  # squared symbols
+LONGEST_STEP = 2.0  # symbols
+DAMPING = 0.5  # of the Hessian's diagonal, bits a squared symbol
+PAIRS = [(i, j) for i in range(SIDE_CHANNELS) for j in range(i, SIDE_CHANNELS)]
+
+
+def align(
+    model: SpatialModel,
+    luma: Tensor,
+    planes: tuple[Planes | None, Planes],
+    motion: Tensor,
+    quality: int,
+    steps: int,
+    parts: Sequence[slice],
+    crew: Crew,
+) -> Tensor:
+    """Motion latents after some steps of descent.
+
+    Args:
+        model: whose synthesis predicts.
+        luma: frames of a GOP [T, 1, H, W], code values - 128, of any type.
+        planes: of the previous GOP, None where frames use their own alone, and of this one.
+        motion: in symbols, [T, 5, h, w]; of frames with one plane only the mean motion moves.
+        quality: 0…100.
+        steps: how many.
+        parts: frames that are worked on at once.
+        crew: does the work.
+
+    Returns:
+        [T, 5, h, w], in symbols.
+    """
+    previous, current = planes
+    unit = model.z_steps(quality)[:, :SIDE_CHANNELS].detach()
+    free = torch.ones_like(unit) if previous else _mean_alone(unit)
+
+    def part_of_step(symbols: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+        return _error_terms(
+            model, luma[part].float(), (previous or current, current), symbols, unit
+        )
+
+    for _ in range(steps):
+        works = [crew.submit(partial(part_of_step, motion[part], part)) for part in parts]
+        slope, curvature = (torch.cat(x) for x in zip(*(w.result() for w in works), strict=True))
+        slope, curvature = slope / lagrangian(quality), curvature / lagrangian(quality)
+        rate_slope, rate_curvature = _rate_terms(motion)
+        diagonal = torch.diag_embed((rate_curvature + DAMPING).permute(0, 2, 3, 1))
+        downhill = (-(slope + rate_slope) * free).permute(0, 2, 3, 1)
+        move = torch.linalg.solve(_matrices(curvature) + diagonal, downhill[..., None])[..., 0]
+        move = move.permute(0, 3, 1, 2) * free
+        motion = motion + move.clamp(-LONGEST_STEP, LONGEST_STEP)
+    return motion
+
+
+def _mean_alone(unit: Tensor) -> Tensor:
+    free = torch.zeros_like(unit)
+    free[:, :2] = 1
+    return free
+
+
+def _error_terms(
+    model: SpatialModel, luma: Tensor, planes: tuple[Planes, Planes], symbols: Tensor, unit: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradient [N, 5, h, w] of squared error by symbols, and upper Hessian [N, 15, h, w]."""
+    a, b = (expand_planes(plane, len(symbols)) for plane in planes)
+    dense = model.frame_synthesis.motion(a, b, symbols * unit)
+    one, of_one = _sample_and_slope(a.luma2, _to_pixels(dense.to_previous, 8))
+    other, of_other = _sample_and_slope(b.luma2, _to_pixels(dense.to_current, 8))
+    weight = torch.sigmoid(_to_pixels(dense.logit, 8))
+    difference = one - other
+    error = luma - other - weight * difference
+    first, second = weight * of_one, (1 - weight) * of_other
+    effects = torch.cat([first + second, first - second, weight * (1 - weight) * difference], 1)
+    parts = [effects[:, i : i + 1] * effects[:, i:] for i in range(SIDE_CHANNELS)]
+    upper = BLOCK**2 * F.avg_pool2d(torch.cat(parts, 1), BLOCK)
+    scale = torch.stack([unit[:, i] * unit[:, j] for i, j in PAIRS], 1)
+    return -2 * _gathered(error * effects) * unit, 2 * _under_tents(upper) * scale
+
+
+def _to_pixels(x: Tensor, scale: int) -> Tensor:
+    return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+
+
+def _gathered(x: Tensor) -> Tensor:
+    """Sums of pixels under each vector's tent of interpolation: what the adjoint of it does."""
+    blocks = x.new_zeros(*x.shape[:2], x.shape[2] // BLOCK, x.shape[3] // BLOCK, requires_grad=True)
+    with torch.enable_grad():
+        (gathered,) = torch.autograd.grad(_to_pixels(blocks, BLOCK), blocks, x)
+    return gathered
+
+
+def _sample_and_slope(luma2: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    """A plane moved by dense motion, [N, 1, H, W], and its derivatives, [N, 2, H, W]."""
+    flow = flow.detach().requires_grad_()
+    with torch.enable_grad():
+        moved = sample(luma2, flow, 2)
+        (slope,) = torch.autograd.grad(moved.sum(), flow)
+    return moved.detach(), slope
+
+
+def _under_tents(x: Tensor) -> Tensor:
+    """About the same of sums over blocks: a tent is two blocks wide."""
+    taps = torch.tensor([1, 6, 1], dtype=x.dtype, device=x.device) / 8
+    kernel = torch.outer(taps, taps).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=x.shape[1])
+
+
+def _matrices(upper: Tensor) -> Tensor:
+    """[N, 15, h, w] → symmetric [N, h, w, 5, 5]."""
+    order = torch.empty(SIDE_CHANNELS, SIDE_CHANNELS, dtype=torch.long)
+    for k, (i, j) in enumerate(PAIRS):
+        order[i, j] = order[j, i] = k
+    return upper.permute(0, 2, 3, 1)[..., order.to(upper.device)]
+
+
+def _rate_terms(symbols: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient and upper diagonal Hessian of the price of symbols [T, 5, h, w], in bits."""
+    innovation = torch.diff(symbols, dim=0, prepend=torch.zeros_like(symbols[:1]))
+    local = innovation - smooth(innovation)
+    weight, weight_local = (
+        PRICE / 2 / torch.sqrt(x.square() + EPSILON) for x in (innovation, local)
+    )
+    pull = weight_local * local
+    slope = weight * innovation + pull - smooth(pull)
+    curvature = 2 * (weight + weight_local)
+    slope = slope - F.pad(slope[1:], (0, 0, 0, 0, 0, 0, 0, 1))
+    return slope, curvature + F.pad(curvature[1:], (0, 0, 0, 0, 0, 0, 0, 1))
