@@ -1,0 +1,115 @@
+"""Descent on motion: its derivatives against automatic ones, and what it brings."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from dsaecodec.codec import Decoder, EncodeOptions, encode_video
+from dsaecodec.codec.preset import PRESETS
+from dsaecodec.codec.threads import Crew
+from dsaecodec.draw import moving_layers
+from dsaecodec.metrics import mse
+from dsaecodec.model_io import load_model
+from dsaecodec.spatial import alignment
+from dsaecodec.spatial.alignment import EPSILON, PRICE, align
+from dsaecodec.spatial.model import SpatialConfig, SpatialModel, lagrangian
+from dsaecodec.spatial.motion import smooth
+from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes, upsample_half_pel
+from dsaecodec.video import VideoInfo, rgb_to_420
+
+
+def planes_of(luma: torch.Tensor) -> Planes:
+    chroma = torch.zeros(1, 2, luma.shape[2] // 2, luma.shape[3] // 2)
+    features = torch.zeros(1, 8, luma.shape[2] // 8, luma.shape[3] // 8)
+    picture = Yuv(luma, chroma)
+    return Planes(picture, upsample_half_pel(luma), upsample_half_pel(chroma), features)
+
+
+def waves(dy: float = 0.0, dx: float = 0.0) -> torch.Tensor:
+    """A smooth picture of 64×96, moved by (dy, dx): pixel p shows what was at p + (dy, dx)."""
+    y, x = np.mgrid[:64, :96].astype(np.float64)
+    y, x = y + dy, x + dx
+    picture = 40 * np.sin(0.31 * y + 0.12 * x) + 40 * np.cos(0.27 * x - 0.09 * y)
+    return torch.tensor(picture, dtype=torch.float32)[None, None]
+
+
+def test_price_has_the_slope_of_its_formula():
+    symbols = torch.randn(5, 5, 3, 4, dtype=torch.float64, requires_grad=True)
+    innovation = torch.cat([symbols[:1], symbols[1:] - symbols[:-1]])
+    terms = (innovation, innovation - smooth(innovation))
+    price = PRICE / 2 * sum(torch.sqrt(x**2 + EPSILON).sum() for x in terms)
+    inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))  # borders are replicated
+    (expected,) = torch.autograd.grad(price, symbols)
+    slope, curvature = alignment._rate_terms(symbols.detach())
+    assert torch.allclose(slope[inner], expected[inner])
+    assert bool((curvature > 0).all())
+
+
+def test_error_has_the_slope_of_the_synthesis():
+    torch.manual_seed(0)
+    model = SpatialModel(SpatialConfig())  # its network adds nothing to motion yet
+    a, b = planes_of(waves()), planes_of(waves(1.0, 2.0))
+    luma = waves(0.4, 0.7).expand(2, -1, -1, -1)
+    symbols, unit = torch.randn(2, 5, 4, 6), model.z_steps(50)[:, :5].detach()
+    slope, _ = alignment._error_terms(model.requires_grad_(False), luma, (a, b), symbols, unit)
+    symbols.requires_grad_()
+    both = (expand_planes(a, 2), expand_planes(b, 2))
+    dense = model.frame_synthesis.motion(*both, symbols * unit)
+    error = (luma - model.frame_synthesis.predict(*both, dense)[0].luma).square().sum()
+    (expected,) = torch.autograd.grad(error, symbols)
+    # Both interpolate the same vectors, in one step of 16 and in steps of 2 and 8.
+    assert float((slope - expected).norm() / expected.norm()) < 0.1
+
+
+def test_motion_of_a_shifted_picture_is_found():
+    model = SpatialModel(SpatialConfig()).requires_grad_(False)
+    frames = torch.cat([waves(0.25 * t, -0.5 * t) for t in range(1, 5)])
+    planes = (planes_of(waves()), planes_of(waves(1.25, -2.5)))
+    begin = torch.zeros(4, 5, 4, 6)
+    found = align(model, frames, planes, begin, 80, 12, [slice(0, 3), slice(3, 4)], Crew.alone())
+    unit = model.z_steps(80)[:, :5]
+
+    def error(symbols: torch.Tensor) -> float:
+        both = tuple(expand_planes(plane, 4) for plane in planes)
+        dense = model.frame_synthesis.motion(*both, symbols * unit)
+        prediction, _ = model.frame_synthesis.predict(*both, dense)
+        return float((frames - prediction.luma)[..., 16:-16, 16:-16].square().mean())
+
+    assert error(found) < 0.05 * error(begin)
+
+
+def test_with_one_plane_only_the_mean_moves():
+    model = SpatialModel(SpatialConfig()).requires_grad_(False)
+    begin = torch.rand(3, 5, 4, 6)
+    setting = (50, 2, [slice(0, 3)], Crew.alone())
+    found = align(
+        model, waves(1, 1).expand(3, -1, -1, -1), (None, planes_of(waves())), begin, *setting
+    )
+    assert found[:, 2:].equal(begin[:, 2:]) and not found[:, :2].equal(begin[:, :2])
+
+
+@pytest.mark.parametrize("quality", [30, 60])
+def test_descent_lowers_what_a_file_costs(quality, monkeypatch):
+    """J = D / λ + R of decoded pixels and bytes."""
+    frames = [rgb_to_420(rgb) for rgb in moving_layers(9, 96, 128, 3)]
+    load_model(device="cpu")
+    costs = []
+    for steps in (0, 6):
+        preset = replace(PRESETS["medium"], motion_steps=steps, halves=False)
+        monkeypatch.setitem(PRESETS, "medium", preset)
+        sink = io.BytesIO()
+        options = EncodeOptions(quality, threads=1, device="cpu", gop=8)
+        encode_video(iter(frames), VideoInfo(128, 96, Fraction(25)), sink, options)
+        decoded = Decoder(io.BytesIO(sink.getvalue()), device="cpu")
+        error = sum(
+            mse(x.y, y.y) + (mse(x.u, y.u) + mse(x.v, y.v)) / 2
+            for x, y in zip(frames, decoded, strict=True)
+        )
+        costs.append(error * 96 * 128 / lagrangian(quality) + 8 * len(sink.getvalue()))
+    assert costs[1] < 0.97 * costs[0]
