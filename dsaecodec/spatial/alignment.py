@@ -98,12 +98,15 @@ def _error_terms(
     weight = torch.sigmoid(_to_pixels(dense.logit, 8))
     difference = one - other
     error = luma - other - weight * difference
-    first, second = weight * of_one, (1 - weight) * of_other
-    effects = torch.cat([first + second, first - second, weight * (1 - weight) * difference], 1)
-    parts = [effects[:, i : i + 1] * effects[:, i:] for i in range(SIDE_CHANNELS)]
-    upper = BLOCK**2 * F.avg_pool2d(torch.cat(parts, 1), BLOCK)
+    effects = (weight * of_one, (1 - weight) * of_other, weight * (1 - weight) * difference)
+    first, second, third = (_gathered(error * effect) for effect in effects)
+    slope = torch.cat([first + second, first - second, third], 1)
+    first, second, third = (effect[:, :, ::2, ::2] for effect in effects)  # needs no more
+    few = torch.cat([first + second, first - second, third], 1)
+    products = torch.cat([few[:, i : i + 1] * few[:, i:] for i in range(SIDE_CHANNELS)], 1)
+    upper = _under_tents(BLOCK**2 * F.avg_pool2d(products, BLOCK // 2))
     scale = torch.stack([unit[:, i] * unit[:, j] for i, j in PAIRS], 1)
-    return -2 * _gathered(error * effects) * unit, 2 * _under_tents(upper) * scale
+    return -2 * slope * unit, 2 * upper * scale
 
 
 def _to_pixels(x: Tensor, scale: int) -> Tensor:
@@ -111,10 +114,15 @@ def _to_pixels(x: Tensor, scale: int) -> Tensor:
 
 
 def _gathered(x: Tensor) -> Tensor:
-    """Sums of pixels under each vector's tent of interpolation: what the adjoint of it does."""
-    blocks = x.new_zeros(*x.shape[:2], x.shape[2] // BLOCK, x.shape[3] // BLOCK, requires_grad=True)
+    """Sums under each vector's tent of interpolation, its adjoint: [N, C, H/16, W/16].
+
+    Cells of 4×4 are summed first: a tent is as good as flat across them.
+    """
+    cells = 16 * F.avg_pool2d(x, 4)
+    height, width = (side // (BLOCK // 4) for side in cells.shape[2:])
+    vectors = x.new_zeros(*x.shape[:2], height, width, requires_grad=True)
     with torch.enable_grad():
-        (gathered,) = torch.autograd.grad(_to_pixels(blocks, BLOCK), blocks, x)
+        (gathered,) = torch.autograd.grad(_to_pixels(vectors, BLOCK // 4), vectors, cells)
     return gathered
 
 
