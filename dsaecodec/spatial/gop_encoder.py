@@ -46,6 +46,7 @@ from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
 MIN_GOP = 4  # GOPs are not halved below this
 SPLIT_RATIO = 1.6
+DESCENT_LEAVES = 0.87  # of dynamics, on average, see `alignment`
 
 
 class ClassicalMotion(NamedTuple):
@@ -158,16 +159,15 @@ class SpatialGopEncoder:
         coded = self._infer(plan, known)
         content, dynamics = len(coded.content), len(coded.dynamics)
         too_large = max(content, dynamics) > MAX_CODER_BYTES
-        worth_it = splits and dynamics > SPLIT_RATIO * content
+        left = DESCENT_LEAVES if self.preset.motion_steps else 1.0
+        worth_it = splits and left * dynamics > SPLIT_RATIO * content
         self._was_split[len(plan.frames)] = too_large or worth_it
         if too_large or worth_it:
             if len(plan.frames) == 1:
                 raise InputVideoError("a frame needs more bytes than the format allows")
             halves = zip(plan.halves(), coded.inference.classical.halves(plan), strict=True)
             return [gop for half, motion in halves for gop in self._encode(half, motion)]
-        if self.preset.rounds:
-            coded = self._refine(coded)
-        return [self._finish(coded)]
+        return [self._finish(self._improve(coded))]
 
     def _encode_split(self, plan: GopPlan) -> list[Gop]:
         """Halves of a plan of a length that was split before; nothing if they might cost too much.
@@ -185,7 +185,7 @@ class SpatialGopEncoder:
 
     def encode_whole(self, plan: GopPlan) -> Gop:
         """Code one GOP; frames that look back use the content of the call before."""
-        return self._finish(self._infer(plan, ClassicalMotion()))
+        return self._finish(self._improve(self._infer(plan, ClassicalMotion())))
 
     def _finish(self, coded: CodedGop) -> Gop:
         self._previous = coded.planes
@@ -209,8 +209,20 @@ class SpatialGopEncoder:
         found = Inference(plan, frames, f_hyper, f, motion, classical, previous)
         return CodedGop(found, planes, coder.finish(), self._dynamics_bytes(found, planes))
 
+    def _improve(self, coded: CodedGop) -> CodedGop:
+        """Code a GOP again with the latents that the preset pays for."""
+        found, steps = coded.inference, self.preset.motion_steps
+        if steps:
+            parts, ends = self._parts(len(found.plan.frames)), (found.previous, coded.planes)
+            motion = found.motion.values.to(self.loaded.device)
+            setting = (self.quality, steps, parts, self.crew)
+            motion = align(self.model, found.frames.luma, ends, motion, *setting).cpu()
+            found = replace(found, motion=found.motion._replace(values=motion))
+            dynamics = self._dynamics_bytes(found, coded.planes)
+            coded = replace(coded, inference=found, dynamics=dynamics)
+        return self._refine(coded) if self.preset.rounds else coded
+
     def _refine(self, coded: CodedGop) -> CodedGop:
-        """Code a GOP again with refined latents."""
         refiner = Refiner(self, coded.inference)
         found = refiner.run(self.preset.rounds)
         self.cost_before += refiner.cost_before
@@ -281,12 +293,7 @@ class SpatialGopEncoder:
 
         judged = [self.crew.submit(partial(judge, part)) for part in self._parts(luma.shape[1])]
         values, stiffness = zip(*(future.result() for future in judged), strict=True)
-        ends, steps = (previous, planes), self.preset.motion_steps
-        parts = self._parts(luma.shape[1])
-        motion = align(
-            self.model, frames.luma, ends, torch.cat(values), self.quality, steps, parts, self.crew
-        )
-        target = Target(motion.cpu(), torch.cat(stiffness).cpu())
+        target = Target(torch.cat(values).cpu(), torch.cat(stiffness).cpu())
         return target, ClassicalMotion(to_previous, to_current)
 
     def code_dynamics(self, found: Inference, planes: Planes, coder: Coder) -> Tensor:
