@@ -260,7 +260,7 @@ def test_refinement_saves_what_it_says() -> None:
     plan = GopPlan(tuple(drawn(12, 48, 64)), 6, False)
     costs = []
     for name in ("medium", "slow"):
-        preset = replace(PRESETS[name], halves=False)
+        preset = replace(PRESETS[name], halves=False, motion_steps=6)
         encoder = SpatialGopEncoder(loaded, 48, 64, 50, preset=preset)
         with limited_threads(1):
             (gop,) = encoder.encode(plan)
