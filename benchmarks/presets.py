@@ -7,6 +7,7 @@ Each clip is encoded at each quality with each preset and decoded. A row of the 
 - gain: the share of J that the encoder itself said it saved.
 
 The table beside it has J, BD-rate (RGB PSNR, Akima, mean of clips) and time against medium.
+`--presets` also takes ablations: medium without one of its parts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import csv
 import io
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,12 +26,18 @@ import numpy as np
 
 from benchmarks.rd.bd import bd_rate_percent
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video
+from dsaecodec.codec.preset import PRESETS
 from dsaecodec.metrics import mean_rgb_psnr_db, mse
 from dsaecodec.rate import bits_per_pixel
 from dsaecodec.spatial.model import lagrangian
 from dsaecodec.video import frame_to_rgb, open_video
 
-PRESETS = ("fast", "medium", "slow")
+NAMES = ("fast", "medium", "slow")
+ABLATIONS = {
+    "medium-no-descent": replace(PRESETS["medium"], motion_steps=0),
+    "medium-no-halves": replace(PRESETS["medium"], halves=False),
+    "medium-short-gops": replace(PRESETS["medium"], gop=32),
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ def measure(clip: Path, preset: str, quality: int, num_frames: int) -> Row:
     with open_video(clip) as video:
         info, frames = video.info, list(islice(video, num_frames))
     sink = io.BytesIO()
+    PRESETS.update(ABLATIONS)  # of this process
     options = EncodeOptions(quality, threads=1, device="cpu", preset=preset)
     begin = time.perf_counter()
     report = encode_video(frames, info, sink, options)
@@ -100,7 +108,7 @@ def summarize(rows: list[Row]) -> str:
         slower = sum(r.seconds for r in mine) / sum(r.seconds for r in other)
         return 100 * float(cost), np.nan if rate is None else rate, slower
 
-    presets = [name for name in PRESETS if name != "medium" and any(r.preset == name for r in rows)]
+    presets = [name for name in dict.fromkeys(r.preset for r in rows) if name != "medium"]
     lines = ["| against medium | J | J by the encoder | BD-rate | time |", "|---|---|---|---|---|"]
     for preset in presets:
         cost, rate, slower = np.mean([against(preset, clip) for clip in clips], axis=0)
@@ -120,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--presets", nargs="+", default=PRESETS, choices=PRESETS)
+    parser.add_argument("--presets", nargs="+", default=NAMES, choices=[*NAMES, *ABLATIONS])
     parser.add_argument("--qualities", type=int, nargs="+", default=(20, 40, 60))
     parser.add_argument("--frames", type=int, default=33)
     parser.add_argument("--jobs", type=int, default=2)
