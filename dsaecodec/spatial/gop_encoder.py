@@ -90,13 +90,18 @@ class Inference:
 
 
 @dataclass(frozen=True)
-class CodedGop:
-    """Coder bytes of a GOP, its planes and what they came from."""
+class Draft:
+    """A GOP whose content is coded.
+
+    Attributes:
+        inference: what is coded, and the targets of its dynamics.
+        content: coder bytes.
+        planes: what they decode to.
+    """
 
     inference: Inference
-    planes: Planes
     content: bytes
-    dynamics: bytes
+    planes: Planes
 
 
 class SpatialGopEncoder:
@@ -156,18 +161,23 @@ class SpatialGopEncoder:
             gops = self._encode_split(plan)
             if gops:
                 return gops
-        coded = self._infer(plan, known)
-        content, dynamics = len(coded.content), len(coded.dynamics)
-        too_large = max(content, dynamics) > MAX_CODER_BYTES
+        draft = self._infer(plan, known)
+        worth_it = splits and self._is_worth_halving(draft)
+        if not worth_it:
+            draft = self._improve(draft)
+            dynamics = self._dynamics_bytes(draft)
+            if max(len(draft.content), len(dynamics)) <= MAX_CODER_BYTES:
+                self._was_split[len(plan.frames)] = False
+                return [self._finish(draft, dynamics)]
+        self._was_split[len(plan.frames)] = True
+        if len(plan.frames) == 1:
+            raise InputVideoError("a frame needs more bytes than the format allows")
+        halves = zip(plan.halves(), draft.inference.classical.halves(plan), strict=True)
+        return [gop for half, motion in halves for gop in self._encode(half, motion)]
+
+    def _is_worth_halving(self, draft: Draft) -> bool:
         left = DESCENT_LEAVES if self.preset.motion_steps else 1.0
-        worth_it = splits and left * dynamics > SPLIT_RATIO * content
-        self._was_split[len(plan.frames)] = too_large or worth_it
-        if too_large or worth_it:
-            if len(plan.frames) == 1:
-                raise InputVideoError("a frame needs more bytes than the format allows")
-            halves = zip(plan.halves(), coded.inference.classical.halves(plan), strict=True)
-            return [gop for half, motion in halves for gop in self._encode(half, motion)]
-        return [self._finish(self._improve(coded))]
+        return left * len(self._dynamics_bytes(draft)) > SPLIT_RATIO * len(draft.content)
 
     def _encode_split(self, plan: GopPlan) -> list[Gop]:
         """Halves of a plan of a length that was split before; nothing if they might cost too much.
@@ -185,17 +195,18 @@ class SpatialGopEncoder:
 
     def encode_whole(self, plan: GopPlan) -> Gop:
         """Code one GOP; frames that look back use the content of the call before."""
-        return self._finish(self._improve(self._infer(plan, ClassicalMotion())))
+        draft = self._improve(self._infer(plan, ClassicalMotion()))
+        return self._finish(draft, self._dynamics_bytes(draft))
 
-    def _finish(self, coded: CodedGop) -> Gop:
-        self._previous = coded.planes
-        plan = coded.inference.plan
+    def _finish(self, draft: Draft, dynamics: bytes) -> Gop:
+        self._previous = draft.planes
+        plan = draft.inference.plan
         count = len(plan.frames)
-        segment = Segment(0, count, coded.dynamics)
-        return Gop(self.quality, plan.refs_previous, count, coded.content, (segment,))
+        segment = Segment(0, count, dynamics)
+        return Gop(self.quality, plan.refs_previous, count, draft.content, (segment,))
 
-    def _infer(self, plan: GopPlan, known: ClassicalMotion) -> CodedGop:
-        """Code a GOP as its frames are inferred at first sight."""
+    def _infer(self, plan: GopPlan, known: ClassicalMotion) -> Draft:
+        """Code the content of a GOP, and infer its dynamics, as its frames are at first sight."""
         if self.first_frame_only:
             plan = replace(plan, anchor=0)
         assert self._previous or not plan.refs_previous, "the first GOP has nothing to refer to"
@@ -207,33 +218,34 @@ class SpatialGopEncoder:
         planes = self.code_content(f_hyper, f, coder)[2]
         motion, classical = self.infer_motion(frames, planes, previous, plan.anchor, known)
         found = Inference(plan, frames, f_hyper, f, motion, classical, previous)
-        return CodedGop(found, planes, coder.finish(), self._dynamics_bytes(found, planes))
+        return Draft(found, coder.finish(), planes)
 
-    def _improve(self, coded: CodedGop) -> CodedGop:
-        """Code a GOP again with the latents that the preset pays for."""
-        found, steps = coded.inference, self.preset.motion_steps
-        if steps:
-            parts, ends = self._parts(len(found.plan.frames)), (found.previous, coded.planes)
-            motion = found.motion.values.to(self.loaded.device)
-            setting = (self.quality, steps, parts, self.crew)
-            motion = align(self.model, found.frames.luma, ends, motion, *setting).cpu()
-            found = replace(found, motion=found.motion._replace(values=motion))
-            dynamics = self._dynamics_bytes(found, coded.planes)
-            coded = replace(coded, inference=found, dynamics=dynamics)
-        return self._refine(coded) if self.preset.rounds else coded
+    def _improve(self, draft: Draft) -> Draft:
+        """A draft with the latents that the preset pays for."""
+        if self.preset.motion_steps:
+            draft = replace(draft, inference=self._aligned(draft))
+        return self._refined(draft) if self.preset.rounds else draft
 
-    def _refine(self, coded: CodedGop) -> CodedGop:
-        refiner = Refiner(self, coded.inference)
+    def _aligned(self, draft: Draft) -> Inference:
+        found = draft.inference
+        parts, ends = self._parts(len(found.plan.frames)), (found.previous, draft.planes)
+        motion = found.motion.values.to(self.loaded.device)
+        setting = (self.quality, self.preset.motion_steps, parts, self.crew)
+        motion = align(self.model, found.frames.luma, ends, motion, *setting).cpu()
+        return replace(found, motion=found.motion._replace(values=motion))
+
+    def _refined(self, draft: Draft) -> Draft:
+        refiner = Refiner(self, draft.inference)
         found = refiner.run(self.preset.rounds)
         self.cost_before += refiner.cost_before
         self.cost_after += refiner.cost_after
         coder = SymbolEncoder(self.loaded.tables)
         planes = self.code_content(found.f_hyper, found.f, coder)[2]
-        return CodedGop(found, planes, coder.finish(), self._dynamics_bytes(found, planes))
+        return Draft(found, coder.finish(), planes)
 
-    def _dynamics_bytes(self, found: Inference, planes: Planes) -> bytes:
+    def _dynamics_bytes(self, draft: Draft) -> bytes:
         coder = SymbolEncoder(self.loaded.tables)
-        self.code_dynamics(found, planes, coder)
+        self.code_dynamics(draft.inference, draft.planes, coder)
         return coder.finish()
 
     def infer_content(self, frames: Yuv, anchor: int) -> tuple[Target, Target]:
