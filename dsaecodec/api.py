@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from io import BytesIO
 from itertools import chain
 from typing import BinaryIO
@@ -15,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bitstream
-from dsaecodec.codec import Decoder, EncodeOptions, encode_video
+from dsaecodec.codec import Decoder, EncodeOptions, EncodeReport, encode_video
 from dsaecodec.errors import BitstreamError
 from dsaecodec.model_choice import choose_model
 from dsaecodec.model_store import VECTOR, find_model, read_form
 from dsaecodec.rate import parse_fps
+from dsaecodec.rate_control import SizeLimit, encode_to_size
 from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video, rgb_to_420, rgb_to_planes
 from dsaecodec.video.frame import RGB
 from dsaecodec.video.sound import open_sound
@@ -32,7 +34,9 @@ DEFAULT_FPS = 25
 def encode(
     source: str | os.PathLike[str] | Iterable[RgbFrame],
     *,
-    quality: int = 50,
+    quality: float = 50,
+    target_size: int | None = None,
+    bitrate: int | None = None,
     preset: str = "medium",
     gop: int | None = None,
     fps: int | float | Fraction | None = None,
@@ -46,6 +50,8 @@ def encode(
     Args:
         source: path of a video, or RGB frames, uint8 [H, W, 3], all of one size.
         quality: 0…100, higher is better and larger.
+        target_size: most bytes, instead of a quality: the video is encoded several times.
+        bitrate: most bits a second, likewise.
         preset: "fast", "medium" or "slow": how much work goes into a better file.
         gop: most frames that share one content latent; None lets the encoder choose.
         fps: frames per second; None: a path's own, 25 for frames. Rounded rates of television
@@ -64,39 +70,63 @@ def encode(
         CodecError: see `dsaecodec.errors`.
         ValueError: no frame, frames that differ in size, or a senseless rate.
     """
+    limit = SizeLimit(target_size, bitrate)
+    if target_size is not None and bitrate is not None:
+        raise ValueError("a size and a bitrate: expected one of them")
     options = EncodeOptions(
         quality=quality, preset=preset, gop=gop, threads=threads, device=device, model=model
     )
     rate = None if fps is None else _exact_rate(fps)
     if isinstance(source, (str, os.PathLike)):
-        return _encode_path(source, rate, audio, options)
-    rgb = model is not None and read_form(find_model(model)) == VECTOR
+        choice = choose_model(options.model, source, options.quality, options.device)
+        options = replace(options, model=choice.model)
+        once = partial(_encode_path, source, rate, audio, choice.rgb, options)
+    else:
+        once = partial(_encode_frames, list(source) if limit else source, rate, options)
+    sink = BytesIO()
+    if limit:
+        encode_to_size(once, limit, sink)
+    else:
+        once(quality, sink)
+    return sink.getvalue()
+
+
+def _encode_frames(
+    source: Iterable[RgbFrame],
+    fps: Fraction | None,
+    options: EncodeOptions,
+    quality: float,
+    sink: BinaryIO,
+) -> EncodeReport:
+    rgb = options.model is not None and read_form(find_model(options.model)) == VECTOR
     frames = iter(source)
     first = next(frames, None)
     if first is None:
         raise ValueError("no frame to encode")
     height, width = first.shape[:2]
-    info = VideoInfo(width, height, rate or Fraction(DEFAULT_FPS))
+    info = VideoInfo(width, height, fps or Fraction(DEFAULT_FPS))
     if rgb:
         info = replace(info, matrix=RGB, full_range=True)
-    sink = BytesIO()
-    encode_video(_converted(chain([first], frames), info), info, sink, options)
-    return sink.getvalue()
+    options = replace(options, quality=quality)
+    return encode_video(_converted(chain([first], frames), info), info, sink, options)
 
 
 def _encode_path(
-    path: str | os.PathLike[str], fps: Fraction | None, audio: str, options: EncodeOptions
-) -> bytes:
-    sink = BytesIO()
-    choice = choose_model(options.model, path, options.quality, options.device)
-    options = replace(options, model=choice.model)
-    with open_video(path, fps=fps, rgb=choice.rgb) as video:
+    path: str | os.PathLike[str],
+    fps: Fraction | None,
+    audio: str,
+    rgb: bool,
+    options: EncodeOptions,
+    quality: float,
+    sink: BinaryIO,
+) -> EncodeReport:
+    with open_video(path, fps=fps, rgb=rgb) as video:
         sound = None
         if os.path.isfile(path) and not video.retimed:
             sound = open_sound(path, audio, video.start)
         with sound or nullcontext():
-            encode_video(video, video.info, sink, options, sound=sound)
-    return sink.getvalue()
+            options = replace(options, quality=quality)
+            return encode_video(video, video.info, sink, options, sound=sound)
 
 
 def decode(

@@ -12,6 +12,8 @@ from dsaecodec.errors import UsageError
 from dsaecodec.sound_request import opus_kbps
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", re.ASCII)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)(?:(i)?[bB])?", re.ASCII)
+_BITRATE = re.compile(r"(\d+(?:\.\d+)?)([kKmM]?)", re.ASCII)
 
 
 def parse_clock(text: str) -> Fraction:
@@ -57,6 +59,38 @@ def parse_frames(text: str) -> range:
     if not found:
         raise ValueError(f"{text!r}, expected the lower number first")
     return found
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size written as 250000, 250k, 4M, 4MB or 4MiB.
+
+    Raises:
+        ValueError: anything else, or less than one byte.
+    """
+    match = _SIZE.fullmatch(text)
+    factors = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+    binary = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+    size = 0
+    if match:
+        number, unit, is_binary = match.groups()
+        size = int(Fraction(number) * (binary if is_binary else factors)[unit.lower()])
+    if size < 1:
+        raise ValueError(f"{text!r}, expected a size: 250000, 250k, 4M or 4MiB")
+    return size
+
+
+def parse_bitrate(text: str) -> int:
+    """Bits a second of a rate written as 300000, 300k or 1.5M.
+
+    Raises:
+        ValueError: anything else, or less than one bit a second.
+    """
+    match = _BITRATE.fullmatch(text)
+    factors = {"": 1, "k": 10**3, "m": 10**6}
+    rate = int(Fraction(match[1]) * factors[match[2].lower()]) if match else 0
+    if rate < 1:
+        raise ValueError(f"{text!r}, expected bits a second: 300000, 300k or 1.5M")
+    return rate
 
 
 def parse_audio(text: str) -> str:

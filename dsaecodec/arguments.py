@@ -14,9 +14,11 @@ from dsaecodec.argument_values import (
     Whole,
     checked,
     parse_audio,
+    parse_bitrate,
     parse_clock,
     parse_frames,
     parse_minutes,
+    parse_size,
 )
 from dsaecodec.errors import UsageError
 from dsaecodec.rate import parse_fps
@@ -25,6 +27,7 @@ _ENCODE_EXAMPLES = """\
 examples:
   dsaecodec encode clip.mp4                      clip.dsz beside it, quality 50
   dsaecodec encode clip.mp4 -o small.dsz -q 20   a small file
+  dsaecodec encode clip.mp4 --target-size 2M     the best that fits into 2,000,000 bytes
   dsaecodec encode *.mp4 -o coded/ --jobs 4      a folder full, four at a time
   ffmpeg -i in.webm -f yuv4mpegpipe - | dsaecodec encode - -o out.dsz
 
@@ -142,13 +145,25 @@ def _describe_encode(parser: argparse.ArgumentParser) -> None:
         metavar="OUT|DIR/",
         help="output file, folder, or - for standard output (beside IN, suffix .dsz)",
     )
-    parser.add_argument(
+    wish = parser.add_mutually_exclusive_group()
+    wish.add_argument(
         "-q",
         dest="quality",
         metavar="Q",
         type=Whole(0, 100),
-        default=50,
         help="quality 0 to 100, higher is better and larger (50)",
+    )
+    wish.add_argument(
+        "--target-size",
+        metavar="SIZE",
+        type=checked(parse_size),
+        help="the best quality in at most SIZE bytes, as 250k, 4M, 4MiB; encodes several times",
+    )
+    wish.add_argument(
+        "--bitrate",
+        metavar="RATE",
+        type=checked(parse_bitrate),
+        help="the best quality in at most RATE bits a second with sound, as 300k, 1.5M; likewise",
     )
     parser.add_argument(
         "--preset",

@@ -32,7 +32,7 @@ class Choice(NamedTuple):
 
 
 def choose_model(
-    name: str | None, source: str | os.PathLike[str], quality: int, device: str = "auto"
+    name: str | None, source: str | os.PathLike[str], quality: float, device: str = "auto"
 ) -> Choice:
     """The model for a video.
 
@@ -75,7 +75,7 @@ def choose_model(
     return choices[costs.index(min(costs))]
 
 
-def _cost(choice: Choice, source: str | os.PathLike[str], quality: int, device: str) -> float:
+def _cost(choice: Choice, source: str | os.PathLike[str], quality: float, device: str) -> float:
     """D / λ + R in bits of the first frames, D being the squared error of RGB."""
     from dsaecodec.codec.decoder import Decoder
     from dsaecodec.codec.encoder import EncodeOptions, encode_video

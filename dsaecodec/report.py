@@ -68,6 +68,7 @@ class ProgressDisplay:
         num_bytes: int | None,
         length: int | None,
         fps: Fraction,
+        note: str = "",
     ) -> None:
         """Show how far a file is; the first call for it adds its line.
 
@@ -77,14 +78,17 @@ class ProgressDisplay:
             num_bytes: bytes of their stream, if one is written.
             length: frames in all, None if unknown.
             fps: rate of the video, for the bitrate.
+            note: stands before the rest.
         """
         if name not in self._files:
             label = self._verb if self._num_files == 1 else name
             self._files[name] = _File(self._add_line(label), time.perf_counter())
         file = self._files[name]
+        if num_frames < file.frames:
+            file.began = time.perf_counter()  # begun again
         file.frames, file.bytes, file.seconds = num_frames, num_bytes or 0, num_frames / fps
         file.fraction = min(num_frames / length, 1.0) if length else 0.0
-        count = f"{num_frames}/{length or '?'} frames"
+        count = f"{note}  {num_frames}/{length or '?'} frames".lstrip()
         facts = f"{count}  {_rates(num_frames, file.bytes, file.seconds, file.began)}"
         self._draw(file.line, file.fraction, facts, file.began, known=length is not None)
         self._update_total()

@@ -19,6 +19,7 @@ from dsaecodec.codec.threads import Crew, limited_threads
 from dsaecodec.codec.timing import Timekeeper
 from dsaecodec.errors import ConfigError, InputVideoError
 from dsaecodec.model_io import load_model
+from dsaecodec.rate_control import qualities_of_gops
 from dsaecodec.video.frame import TICKS_PER_SECOND, Frame420, VideoInfo
 
 
@@ -27,7 +28,7 @@ class EncodeOptions:
     """How to encode.
 
     Attributes:
-        quality: 0…100, higher is better.
+        quality: 0…100, higher is better; between whole numbers GOPs alternate.
         gop: most frames that share one content; None for the preset's.
         threads: CPU threads; None leaves the choice to torch.
         device: "auto", "cpu" or "cuda" for the float networks.
@@ -36,7 +37,7 @@ class EncodeOptions:
         num_frames: encode the first frames only, and their sound; None for all.
     """
 
-    quality: int = 50
+    quality: float = 50
     gop: int | None = None
     threads: int | None = None
     device: str = "auto"
@@ -71,6 +72,7 @@ class EncodeReport:
         frames, gops: counts.
         bytes: of the stream; the sum of the four below.
         content_bytes, dynamics_bytes, sound_bytes, overhead_bytes: what they went to.
+        quality: that it was encoded at.
         duration: seconds from the first frame to the end of the last.
         seconds: that it took.
         gain: share of D / λ + R that refinement saved, None without it.
@@ -83,6 +85,7 @@ class EncodeReport:
     dynamics_bytes: int
     sound_bytes: int
     overhead_bytes: int
+    quality: float
     duration: float
     seconds: float
     gain: float | None = None
@@ -104,7 +107,7 @@ def encode_video(
         ModelError: weights missing or unusable.
     """
     preset = find_preset(options.preset)
-    if not isinstance(options.quality, int) or not 0 <= options.quality <= 100:
+    if not isinstance(options.quality, (int, float)) or not 0 <= options.quality <= 100:
         raise ConfigError(f"quality {options.quality}: expected 0…100")
     if options.gop is not None and not 1 <= options.gop <= MAX_GOP_FRAMES:
         raise ConfigError(f"GOP of {options.gop} frames: expected 1…{MAX_GOP_FRAMES}")
@@ -116,8 +119,9 @@ def encode_video(
     source = _Limited(frames, options.num_frames, look_ahead=sound is not None)
     plans = plan(loaded, source, info, options.gop, preset)
     with Crew(options.threads, loaded.device) as crew:
-        encoder = open_gop_encoder(loaded, info, options.quality, preset, crew)
-        for coded, end, last in _coded_gops(encoder, plans, info.fps, crew):
+        encoder = open_gop_encoder(loaded, info, int(options.quality), preset, crew)
+        qualities = qualities_of_gops(options.quality)
+        for coded, end, last in _coded_gops(encoder, plans, qualities, info.fps, crew):
             if sound:
                 packets = sound.packets_until(None if last and source.ended else end)
                 if len(packets) > MAX_GOP_PACKETS:
@@ -137,7 +141,8 @@ def encode_video(
     writer.finish()
     saved = encoder.cost_before - encoder.cost_after
     gain = saved / encoder.cost_before if encoder.cost_before else None
-    return tally.report(writer.bytes_written, time.monotonic() - begin, gain)
+    seconds = time.monotonic() - begin
+    return tally.report(writer.bytes_written, options.quality, seconds, gain)
 
 
 def _header(identity: bytes, info: VideoInfo, track: SoundTrack | None) -> Header:
@@ -178,7 +183,11 @@ class _Limited:
 
 
 def _coded_gops(
-    encoder: GopEncoder, plans: Iterator[GopPlan], fps: Fraction, crew: Crew
+    encoder: GopEncoder,
+    plans: Iterator[GopPlan],
+    qualities: Iterator[int],
+    fps: Fraction,
+    crew: Crew,
 ) -> Iterator[tuple[Gop, Fraction, bool]]:
     """Coded GOPs with their times, when in seconds they end, and whether one is the last.
 
@@ -195,7 +204,7 @@ def _coded_gops(
             timed_gop = replace(coded, times=clock.advance(shown))
             yield timed_gop, Fraction(shown[-1], TICKS_PER_SECOND), last
 
-    for planned in plans:
+    for planned, encoder.quality in zip(plans, qualities, strict=False):
         yield from timed(planned.frames[0])
         with limited_threads(crew.threads_beside):
             gops = encoder.encode(planned)
@@ -218,10 +227,11 @@ class _Tally:
         self._dynamics += sum(len(segment.payload) for segment in gop.segments)
         self._sound += sum(len(packet.data) for packet in gop.sound)
 
-    def report(self, num_bytes: int, seconds: float, gain: float | None) -> EncodeReport:
+    def report(
+        self, num_bytes: int, quality: float, seconds: float, gain: float | None
+    ) -> EncodeReport:
         parts = self._content, self._dynamics, self._sound
         overhead = num_bytes - sum(parts)
         shown = float(self.duration)
-        return EncodeReport(
-            self.frames, self._gops, num_bytes, *parts, overhead, shown, seconds, gain
-        )
+        sizes = (num_bytes, *parts, overhead)
+        return EncodeReport(self.frames, self._gops, *sizes, quality, shown, seconds, gain)

@@ -19,10 +19,12 @@ class GopEncoder(Protocol):
     """Infers and codes the latents of one GOP after another.
 
     Attributes:
+        quality: of the GOPs to come, 0…100; may change between two.
         cost_before, cost_after: D / λ + R in bits of all GOPs before and after refinement; 0
             without it.
     """
 
+    quality: int
     cost_before: float
     cost_after: float
 
@@ -57,7 +59,7 @@ def open_gop_encoder(
     Args:
         loaded: the model.
         info: of the video.
-        quality: 0…100.
+        quality: of the first GOPs.
         preset: how hard to try.
         crew: does the work; the caller closes it.
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from dsaecodec.commands.console import Failure, print_json, say, say_notes, shown
 from dsaecodec.commands.encode_batch import encode_all
-from dsaecodec.commands.encode_file import EncodeJob, Step, encode_file
+from dsaecodec.commands.encode_file import DEFAULT_QUALITY, EncodeJob, Step, encode_file
 from dsaecodec.commands.targets import check_target, made_folder, name_targets
+from dsaecodec.rate_control import SizeLimit
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class Request:
 
     sources: list[str]
     output: str | None
-    quality: int
+    quality: int | None
+    target_size: int | None
+    bitrate: int | None
     preset: str
     gop: int | None
     frames: int | None
@@ -55,7 +58,7 @@ def run(request: Request) -> int:
     if threads is None and num_workers > 1:
         threads = max(1, _num_cores() // num_workers)
     settings = {
-        "quality": request.quality,
+        "quality": DEFAULT_QUALITY if request.quality is None else request.quality,
         "preset": request.preset,
         "gop": request.gop,
         "num_frames": request.frames,
@@ -71,6 +74,7 @@ def run(request: Request) -> int:
             fps=request.fps,
             audio=request.audio,
             settings=settings,
+            limit=SizeLimit(request.target_size, request.bitrate),
         )
         for source, target in zip(request.sources, targets, strict=True)
     ]
@@ -128,6 +132,7 @@ def _report(request: Request, facts: dict[str, Any]) -> None:
     say(
         f"{shown(facts['output'])}: {facts['frames']} frames, {facts['bytes']:,} bytes, "
         f"{facts['bpp']:.4f} bpp, {facts['kbps']:.1f} kb/s, {facts['fps']:.1f} fps"
+        + (f", quality {facts['quality']:.4g}" if request.quality is None else "")
         + (f", preset slow saved {gain:.1%}" if gain is not None else "")
     )
     say_notes(facts["notes"])

@@ -11,13 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from dsaecodec.commands.quick_import import quick_import
+from dsaecodec.errors import UsageError
 from dsaecodec.model_store import DEFAULT_MODEL
-from dsaecodec.output import open_output, staged
+from dsaecodec.output import is_special, open_output, staged
 from dsaecodec.rate import bits_per_pixel, kilobits_per_second
+from dsaecodec.rate_control import SizeLimit, encode_to_size
 
 if TYPE_CHECKING:
-    from dsaecodec.video import VideoReader
+    from dsaecodec.codec import EncodeReport
+    from dsaecodec.model_choice import Choice
+    from dsaecodec.video import VideoInfo, VideoReader
     from dsaecodec.video.sound import SoundReader
+
+
+DEFAULT_QUALITY = 50
+NO_LIMIT = SizeLimit()
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class EncodeJob:
         fps: frame rate to take the video for, None for its own.
         audio: what to do with sound, see `dsaecodec.video.sound`.
         settings: fields of `dsaecodec.codec.EncodeOptions`.
+        limit: of the stream's size; if there is one, the quality of `settings` is only a guess.
     """
 
     source: str
@@ -39,6 +48,7 @@ class EncodeJob:
     fps: Fraction | None
     audio: str
     settings: dict[str, Any]
+    limit: SizeLimit = NO_LIMIT
 
 
 class Step(NamedTuple):
@@ -49,12 +59,14 @@ class Step(NamedTuple):
         bytes: written for them, None where it is not a stream that is written.
         length: frames in all, None if unknown.
         fps: rate of the video.
+        note: which of several tries this is.
     """
 
     frames: int
     bytes: int | None
     length: int | None
     fps: Fraction
+    note: str = ""
 
 
 def encode_file(
@@ -76,40 +88,83 @@ def encode_file(
     Raises:
         CodecError: see `dsaecodec.errors`.
     """
+    check_readable_again(job)
     from dsaecodec.model_choice import choose_model
-    from dsaecodec.video import open_video
 
     wanted = job.settings
     choice = choose_model(wanted["model"], job.source, wanted["quality"], wanted["device"])
-    settings = {**wanted, "model": choice.model}
-    with (
-        open_video(job.source, fps=job.fps, rgb=choice.rgb) as video,
-        _open_sound(job, video) as sound,
-    ):
-        with quick_import():
-            from dsaecodec.codec import EncodeOptions, Progress, encode_video
+    attempt = _Attempt(job, choice, tell)
+    with _open_target(job, tell_part) as sink:
+        if job.limit:
+            done = encode_to_size(attempt.run, job.limit, sink)
+        else:
+            done = attempt.run(wanted["quality"], sink)
+    return {
+        "input": job.source,
+        "output": job.target,
+        "model": Path(choice.model or DEFAULT_MODEL).stem,
+        **asdict(done),
+        "bpp": bits_per_pixel(done.bytes, done.frames, attempt.info.height, attempt.info.width),
+        "kbps": kilobits_per_second(done.bytes, done.duration),
+        "fps": done.frames / max(done.seconds, 1e-9),
+        "notes": attempt.notes,
+    }
 
-        length = video.info.num_frames
-        if (limit := job.settings["num_frames"]) is not None:
-            length = min(limit, length or limit)
-        info = replace(video.info, num_frames=length)
 
-        def show(progress: Progress) -> None:
-            tell(Step(progress.frames, progress.bytes, length, info.fps))
+def check_readable_again(job: EncodeJob) -> None:
+    """Refuse a source that cannot be read as often as a wished size takes.
 
-        tell(Step(0, 0, length, info.fps))
-        with _open_target(job, tell_part) as sink:
+    Raises:
+        UsageError: standard input or a pipe.
+    """
+    if job.limit and (job.source == "-" or is_special(job.source)):
+        raise UsageError(
+            "a wished size takes several readings of the video, which a pipe does not give",
+            hint="name a file, or say how good it shall be: -q 50",
+        )
+
+
+class _Attempt:
+    """Encodings of one video.
+
+    Attributes:
+        info, notes: of the video, once one was made.
+    """
+
+    info: VideoInfo
+    notes: list[str]
+
+    def __init__(self, job: EncodeJob, choice: Choice, tell: Callable[[Step], None]) -> None:
+        self._job, self._choice, self._tell = job, choice, tell
+        self._count = 0
+
+    def run(self, quality: float, sink: BinaryIO) -> EncodeReport:
+        """Encode it once."""
+        from dsaecodec.video import open_video
+
+        job, self._count = self._job, self._count + 1
+        with (
+            open_video(job.source, fps=job.fps, rgb=self._choice.rgb) as video,
+            _open_sound(job, video) as sound,
+        ):
+            with quick_import():
+                from dsaecodec.codec import EncodeOptions, Progress, encode_video
+
+            length = video.info.num_frames
+            if (limit := job.settings["num_frames"]) is not None:
+                length = min(limit, length or limit)
+            info = self.info = replace(video.info, num_frames=length)
+            note = f"try {self._count}, quality {quality:.4g}" if job.limit else ""
+
+            def show(progress: Progress) -> None:
+                self._tell(Step(progress.frames, progress.bytes, length, info.fps, note))
+
+            show(Progress(0, 0))
+            settings = {**job.settings, "model": self._choice.model, "quality": quality}
             done = encode_video(video, info, sink, EncodeOptions(**settings), show, sound)
-        return {
-            "input": job.source,
-            "output": job.target,
-            "model": Path(choice.model or DEFAULT_MODEL).stem,
-            **asdict(done),
-            "bpp": bits_per_pixel(done.bytes, done.frames, info.height, info.width),
-            "kbps": kilobits_per_second(done.bytes, done.duration),
-            "fps": done.frames / max(done.seconds, 1e-9),
-            "notes": [*video.notes, *(sound.notes if sound else _without_sound(job, video))],
-        }
+            more = sound.notes if sound else _without_sound(job, video)
+            self.notes = [*video.notes, *more]
+        return done
 
 
 def _without_sound(job: EncodeJob, video: VideoReader) -> list[str]:

@@ -29,7 +29,7 @@ class VectorGopEncoder:
     """
 
     def __init__(self, loaded: LoadedModel, info: VideoInfo, quality: int) -> None:
-        self._loaded, self._model, self._quality = loaded, loaded.vector, quality
+        self._loaded, self._model, self.quality = loaded, loaded.vector, quality
         self.cost_before = self.cost_after = 0.0
         size = self._model.config.size
         if (info.width, info.height) != (size, size) or info.matrix != RGB:
@@ -42,13 +42,13 @@ class VectorGopEncoder:
     def encode(self, plan: GopPlan) -> list[Gop]:
         """See `GopEncoder`."""
         blocks = blocks_of(plan.frames).to(self._loaded.device)
-        f, z = infer_symbols(self._model, blocks, self._quality)
+        f, z = infer_symbols(self._model, blocks, self.quality)
         content, dynamics = (SymbolEncoder(self._loaded.tables) for _ in range(2))
-        code_content(self._model, content, self._quality, f)
-        code_dynamics(self._model, dynamics, self._quality, z.unbind(1))
+        code_content(self._model, content, self.quality, f)
+        code_dynamics(self._model, dynamics, self.quality, z.unbind(1))
         num_frames = len(plan.frames)
         segment = Segment(0, num_frames, dynamics.finish())
-        return [Gop(self._quality, False, num_frames, content.finish(), (segment,))]
+        return [Gop(self.quality, False, num_frames, content.finish(), (segment,))]
 
 
 def infer_symbols(model: VectorModel, blocks: Tensor, quality: int) -> tuple[Tensor, Tensor]:

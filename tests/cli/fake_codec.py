@@ -55,6 +55,7 @@ class EncodeReport:
     content_bytes: int
     dynamics_bytes: int
     overhead_bytes: int
+    quality: float
     duration: float
     seconds: float
     gain: float | None
@@ -112,7 +113,10 @@ class Engine:
         total = writer.bytes_written
         gain = 0.07 if options.preset == "slow" else None
         parts = (0, stored, total - stored)
-        return EncodeReport(count, count, total, *parts, float(count / info.fps), 0.5, gain)
+        sizes = (total, *parts)
+        return EncodeReport(
+            count, count, *sizes, options.quality, float(count / info.fps), 0.5, gain
+        )
 
     def decoder(self, source: BinaryIO, **keywords: object) -> FakeDecoder:
         self.keywords = keywords
@@ -178,6 +182,7 @@ def module_of(engine: Engine) -> types.ModuleType:
     module = types.ModuleType("dsaecodec.codec")
     module.__dict__.update(
         EncodeOptions=EncodeOptions,
+        EncodeReport=EncodeReport,
         Progress=Progress,
         Decoder=engine.decoder,
         encode_video=engine.encode_video,
