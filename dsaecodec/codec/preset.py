@@ -33,8 +33,8 @@ class Preset:
 
 PRESETS = {
     "fast": Preset(gop=16, halves=False, motion_steps=0, rounds=0),
-    "medium": Preset(gop=64, halves=True, motion_steps=6, rounds=0),
-    "slow": Preset(gop=64, halves=True, motion_steps=12, rounds=6),
+    "medium": Preset(gop=64, halves=True, motion_steps=8, rounds=0),
+    "slow": Preset(gop=64, halves=True, motion_steps=16, rounds=6),
 }
 
 

@@ -10,7 +10,8 @@ the second term standing for the prior, which knows persistence and looks at nei
 solves a 5×5 system a block, from products of image gradients gathered around it and the square
 roots' majorizers (iteratively reweighted least squares). Weights of a bilinear interpolation sum to
 one, so the sum of a row of the whole Hessian on its diagonal is an upper bound: steps do not
-overshoot. What the synthesis' network adds to motion is taken as given in each step.
+overshoot, and momentum (Nesterov 1983) makes up for their caution. What the synthesis' network adds
+to motion is taken as given in each step.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel, lagrangian
 from dsaecodec.spatial.motion import BLOCK, sample, smooth
 from dsaecodec.spatial.synthesis import Planes, expand_planes
 
-PRICE = 1.4  # bits a symbol of innovation
+PRICE = 2.0  # bits a symbol of innovation
 EPSILON = 0.05  # squared symbols
-LONGEST_STEP = 2.0  # symbols
+LONGEST_STEP = 0.8  # symbols
+MOMENTUM = 0.7
 DAMPING = 0.5  # of the Hessian's diagonal, bits a squared symbol
 PAIRS = [(i, j) for i in range(SIDE_CHANNELS) for j in range(i, SIDE_CHANNELS)]
 
@@ -68,7 +70,9 @@ def align(
             model, luma[part].float(), (previous or current, current), symbols, unit
         )
 
+    before = motion
     for _ in range(steps):
+        before, motion = motion, motion + MOMENTUM * (motion - before)
         works = [crew.submit(partial(part_of_step, motion[part], part)) for part in parts]
         slope, curvature = (torch.cat(x) for x in zip(*(w.result() for w in works), strict=True))
         slope, curvature = slope / lagrangian(quality), curvature / lagrangian(quality)

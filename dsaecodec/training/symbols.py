@@ -96,16 +96,16 @@ def encode_shot(loaded: LoadedModel, shot: Shot, quality: int, gop: int) -> list
     encoder, coded = SpatialGopEncoder(loaded, height, width, quality), []
     for plan in plan_gops(islice(frames, LONGEST), gop):
         with limited_threads(None):
-            data = encoder.encode_whole(plan)
-            coder = SymbolDecoder(data.content, loaded.tables)
-            hyper, f = code_content(loaded.spatial, coder, size, quality, None)
-            coder = SymbolDecoder(data.segments[0].payload, loaded.tables)
-            setting = (size, quality, data.refs_previous, data.num_frames)
-            z = code_dynamics(loaded.spatial, coder, *setting, None)
-        hyper, f, z = (x.clamp(-(2**15), 2**15 - 1).to(torch.int16).cpu() for x in (hyper, f, z))
-        num_bytes = len(data.content) + len(data.segments[0].payload)
-        pixels = height * width * data.num_frames
-        coded.append(CodedGop(quality, data.refs_previous, pixels, hyper, f, z, num_bytes))
+            for data in encoder.encode(plan):
+                coder = SymbolDecoder(data.content, loaded.tables)
+                hyper, f = code_content(loaded.spatial, coder, size, quality, None)
+                coder = SymbolDecoder(data.segments[0].payload, loaded.tables)
+                setting = (size, quality, data.refs_previous, data.num_frames)
+                z = code_dynamics(loaded.spatial, coder, *setting, None)
+                symbols = (x.clamp(-(2**15), 2**15 - 1).to(torch.int16) for x in (hyper, f, z))
+                num_bytes = len(data.content) + len(data.segments[0].payload)
+                pixels = height * width * data.num_frames
+                coded.append(CodedGop(quality, data.refs_previous, pixels, *symbols, num_bytes))
     return coded
 
 
@@ -146,7 +146,7 @@ def choose(shots: Sequence[Shot], count: int, seed: int, folder: Path) -> list[C
     qualities = torch.randint(*QUALITIES, (len(picks),), generator=generator_of(seed, 1)).tolist()
     longest = PRESETS["medium"].gop
     return [
-        Choice(shots[pick], quality, longest // 2 if i % 4 else longest, folder / f"{i:04}{SUFFIX}")
+        Choice(shots[pick], quality, longest if i % 4 else longest // 2, folder / f"{i:04}{SUFFIX}")
         for i, (pick, quality) in enumerate(zip(picks, qualities, strict=True))
     ]
 
