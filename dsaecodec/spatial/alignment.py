@@ -26,12 +26,13 @@ from torch import Tensor
 from dsaecodec.codec.threads import Crew
 from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel, lagrangian
 from dsaecodec.spatial.motion import BLOCK, sample, smooth
-from dsaecodec.spatial.synthesis import Planes, expand_planes
+from dsaecodec.spatial.synthesis import Motion, Planes, expand_planes
 
 PRICE = 2.0  # bits a symbol of innovation
 EPSILON = 0.05  # squared symbols
 LONGEST_STEP = 0.8  # symbols
 MOMENTUM = 0.7
+COARSE = 0.5  # share of the steps, the first, that see pictures of half the size
 DAMPING = 0.5  # of the Hessian's diagonal, bits a squared symbol
 PAIRS = [(i, j) for i in range(SIDE_CHANNELS) for j in range(i, SIDE_CHANNELS)]
 
@@ -65,15 +66,23 @@ def align(
     unit = model.z_steps(quality)[:, :SIDE_CHANNELS].detach()
     free = torch.ones_like(unit) if previous else _mean_alone(unit)
 
-    def part_of_step(symbols: Tensor, part: slice) -> tuple[Tensor, Tensor]:
-        return _error_terms(
-            model, luma[part].float(), (previous or current, current), symbols, unit
-        )
+    pair = (previous or current, current)
+    small = tuple(_halved(plane.picture.luma) for plane in pair)
+    large = tuple(plane.luma2 for plane in pair)
+
+    def part_of_step(symbols: Tensor, part: slice, coarse: bool) -> tuple[Tensor, Tensor]:
+        a, b = (expand_planes(plane, len(symbols)) for plane in pair)
+        dense = model.frame_synthesis.motion(a, b, symbols * unit)
+        frames = luma[part].float()
+        if coarse:
+            return _error_terms(F.avg_pool2d(frames, 2), small, dense, unit, 2)
+        return _error_terms(frames, large, dense, unit, 1)
 
     before = motion
-    for _ in range(steps):
+    for step in range(steps):
         before, motion = motion, motion + MOMENTUM * (motion - before)
-        works = [crew.submit(partial(part_of_step, motion[part], part)) for part in parts]
+        coarse = step < steps * COARSE
+        works = [crew.submit(partial(part_of_step, motion[part], part, coarse)) for part in parts]
         slope, curvature = (torch.cat(x) for x in zip(*(w.result() for w in works), strict=True))
         slope, curvature = slope / lagrangian(quality), curvature / lagrangian(quality)
         rate_slope, rate_curvature = _rate_terms(motion)
@@ -91,21 +100,35 @@ def _mean_alone(unit: Tensor) -> Tensor:
     return free
 
 
+def _halved(luma: Tensor) -> Tensor:
+    """Means of 2×2 pixels from every place: what `sample` takes for a picture of half the size."""
+    return F.avg_pool2d(F.pad(luma, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
+
+
 def _error_terms(
-    model: SpatialModel, luma: Tensor, planes: tuple[Planes, Planes], symbols: Tensor, unit: Tensor
+    luma: Tensor, planes: tuple[Tensor, ...], dense: Motion, unit: Tensor, shrink: int
 ) -> tuple[Tensor, Tensor]:
-    """Gradient [N, 5, h, w] of squared error by symbols, and upper Hessian [N, 15, h, w]."""
-    a, b = (expand_planes(plane, len(symbols)) for plane in planes)
-    dense = model.frame_synthesis.motion(a, b, symbols * unit)
-    one, of_one = _sample_and_slope(a.luma2, _to_pixels(dense.to_previous, 8))
-    other, of_other = _sample_and_slope(b.luma2, _to_pixels(dense.to_current, 8))
-    weight = torch.sigmoid(_to_pixels(dense.logit, 8))
+    """Gradient [N, 5, h, w] of squared error by symbols, and upper Hessian [N, 15, h, w].
+
+    Args:
+        luma: of frames, [N, 1, H/shrink, W/shrink].
+        planes: the luma of both, twice that size, [1, 1, …].
+        dense: motion.
+        unit: steps of the symbols.
+        shrink: how much smaller pictures are than frames, 1 or 2: the error is that of means then.
+    """
+    pixels = 8 // shrink
+    one, of_one = _sample_and_slope(planes[0], _fine(dense.to_previous, pixels) / shrink)
+    other, of_other = _sample_and_slope(planes[1], _fine(dense.to_current, pixels) / shrink)
+    weight = torch.sigmoid(_fine(dense.logit, pixels))
     difference = one - other
     error = luma - other - weight * difference
-    effects = (weight * of_one, (1 - weight) * of_other, weight * (1 - weight) * difference)
-    first, second, third = (_gathered(error * effect) for effect in effects)
+    by_one, by_other = weight * of_one / shrink, (1 - weight) * of_other / shrink
+    effects = (by_one, by_other, weight * (1 - weight) * difference)
+    first, second, third = (_gathered(error * effect, 4 // shrink) for effect in effects)
     slope = torch.cat([first + second, first - second, third], 1)
-    first, second, third = (effect[:, :, ::2, ::2] for effect in effects)  # needs no more
+    stride = 2 // shrink  # needs no more
+    first, second, third = (effect[:, :, ::stride, ::stride] for effect in effects)
     few = torch.cat([first + second, first - second, third], 1)
     products = torch.cat([few[:, i : i + 1] * few[:, i:] for i in range(SIDE_CHANNELS)], 1)
     upper = _under_tents(BLOCK**2 * F.avg_pool2d(products, BLOCK // 2))
@@ -113,28 +136,37 @@ def _error_terms(
     return -2 * slope * unit, 2 * upper * scale
 
 
-def _to_pixels(x: Tensor, scale: int) -> Tensor:
+def _fine(x: Tensor, scale: int) -> Tensor:
     return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
-def _gathered(x: Tensor) -> Tensor:
+def _gathered(x: Tensor, cell: int) -> Tensor:
     """Sums under each vector's tent of interpolation, its adjoint: [N, C, H/16, W/16].
 
-    Cells of 4×4 are summed first: a tent is as good as flat across them.
+    Cells of 4×4 pixels are summed first: a tent is as good as flat across them.
+
+    Args:
+        x: of frames or smaller pictures.
+        cell: samples of x to a side of such a cell.
     """
-    cells = 16 * F.avg_pool2d(x, 4)
+    cells = 16 * F.avg_pool2d(x, cell)
     height, width = (side // (BLOCK // 4) for side in cells.shape[2:])
     vectors = x.new_zeros(*x.shape[:2], height, width, requires_grad=True)
     with torch.enable_grad():
-        (gathered,) = torch.autograd.grad(_to_pixels(vectors, BLOCK // 4), vectors, cells)
+        (gathered,) = torch.autograd.grad(_fine(vectors, BLOCK // 4), vectors, cells)
     return gathered
 
 
-def _sample_and_slope(luma2: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-    """A plane moved by dense motion, [N, 1, H, W], and its derivatives, [N, 2, H, W]."""
+def _sample_and_slope(plane: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    """A plane moved by dense motion, [N, 1, H, W], and its derivatives, [N, 2, H, W].
+
+    Args:
+        plane: of twice the size, [1, 1, 2H, 2W].
+        flow: [N, 2, H, W].
+    """
     flow = flow.detach().requires_grad_()
     with torch.enable_grad():
-        moved = sample(luma2, flow, 2)
+        moved = sample(plane.expand(len(flow), -1, -1, -1), flow, 2)
         (slope,) = torch.autograd.grad(moved.sum(), flow)
     return moved.detach(), slope
 

@@ -46,7 +46,8 @@ from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
 MIN_GOP = 4  # GOPs are not halved below this
 SPLIT_RATIO = 1.6
-DESCENT_LEAVES = 0.87  # of dynamics, on average, see `alignment`
+DESCENT_LEAVES = 0.83  # of hasty dynamics, on average, see `alignment`
+HASTE_LEAVES = 0.95  # of these where motion does not descend
 
 
 class ClassicalMotion(NamedTuple):
@@ -176,8 +177,9 @@ class SpatialGopEncoder:
         return [gop for half, motion in halves for gop in self._encode(half, motion)]
 
     def _is_worth_halving(self, draft: Draft) -> bool:
-        left = DESCENT_LEAVES if self.preset.motion_steps else 1.0
-        return left * len(self._dynamics_bytes(draft)) > SPLIT_RATIO * len(draft.content)
+        left = DESCENT_LEAVES if self.preset.motion_steps else HASTE_LEAVES
+        dynamics = self._dynamics_bytes(draft, hasty=True)
+        return left * len(dynamics) > SPLIT_RATIO * len(draft.content)
 
     def _encode_split(self, plan: GopPlan) -> list[Gop]:
         """Halves of a plan of a length that was split before; nothing if they might cost too much.
@@ -243,9 +245,9 @@ class SpatialGopEncoder:
         planes = self.code_content(found.f_hyper, found.f, coder)[2]
         return Draft(found, coder.finish(), planes)
 
-    def _dynamics_bytes(self, draft: Draft) -> bytes:
+    def _dynamics_bytes(self, draft: Draft, *, hasty: bool = False) -> bytes:
         coder = SymbolEncoder(self.loaded.tables)
-        self.code_dynamics(draft.inference, draft.planes, coder)
+        self.code_dynamics(draft.inference, draft.planes, coder, hasty=hasty)
         return coder.finish()
 
     def infer_content(self, frames: Yuv, anchor: int) -> tuple[Target, Target]:
@@ -308,11 +310,13 @@ class SpatialGopEncoder:
         target = Target(torch.cat(values).cpu(), torch.cat(stiffness).cpu())
         return target, ClassicalMotion(to_previous, to_current)
 
-    def code_dynamics(self, found: Inference, planes: Planes, coder: Coder) -> Tensor:
+    def code_dynamics(
+        self, found: Inference, planes: Planes, coder: Coder, *, hasty: bool = False
+    ) -> Tensor:
         """Code z_t of all frames; its symbols, int32 [T, C, h, w].
 
-        Motion is chosen first, in a pass of the prior over a GOP without residuals; the residual is
-        what the prediction by that motion lacks.
+        Motion is chosen first, in a pass of the prior over a GOP without residuals, or, hasty, just
+        rounded; the residual is what the prediction by that motion lacks.
         """
         plan, motion = found.plan, found.motion
         setting = (self.size, self.quality, plan.refs_previous, len(plan.frames))
@@ -327,6 +331,9 @@ class SpatialGopEncoder:
                 yield Target(values, torch.cat([stiffness, torch.full(rest, math.inf)], 1))
 
         def chosen() -> Iterator[Tensor]:
+            if hasty:
+                yield from (torch.floor(motion.part(part).values + 0.5) for part in parts)
+                return
             targets = LazyTargets(without_residual())
             symbols = iter_dynamics(self.model, Unheard(), *setting, targets)
             for part in parts:
