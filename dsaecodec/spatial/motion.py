@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 BLOCK = 16
-LEVELS = (3, 2, 1, 0)  # pyramid levels, coarse to fine: 1/8 … 1
+LEVELS = (3, 2, 1)  # pyramid levels, coarse to fine: 1/8 … 1/2; full size comes last
 ERROR_SIGMA = 15.0
 SWEEPS = 4
 STRAYING = 0.15
