@@ -29,7 +29,7 @@ from dsaecodec.codec import Decoder, EncodeOptions, encode_video
 from dsaecodec.codec.preset import PRESETS
 from dsaecodec.metrics import mean_rgb_psnr_db, mse
 from dsaecodec.rate import bits_per_pixel
-from dsaecodec.spatial.model import lagrangian
+from dsaecodec.spatial.model import encoder_lagrangian
 from dsaecodec.video import frame_to_rgb, open_video
 
 NAMES = ("fast", "medium", "slow")
@@ -87,7 +87,7 @@ def measure(clip: Path, preset: str, quality: int, num_frames: int) -> Row:
         bytes=report.bytes,
         bpp=bits_per_pixel(report.bytes, len(frames), info.height, info.width),
         psnr_rgb=mean_rgb_psnr_db(*rgb),
-        cost=error * info.height * info.width / lagrangian(quality) + 8 * report.bytes,
+        cost=error * info.height * info.width / encoder_lagrangian(quality) + 8 * report.bytes,
         gain=report.gain,
         seconds=seconds,
     )

@@ -79,7 +79,7 @@ def _cost(choice: Choice, source: str | os.PathLike[str], quality: float, device
     """D / λ + R in bits of the first frames, D being the squared error of RGB."""
     from dsaecodec.codec.decoder import Decoder
     from dsaecodec.codec.encoder import EncodeOptions, encode_video
-    from dsaecodec.spatial.model import lagrangian
+    from dsaecodec.spatial.model import encoder_lagrangian
     from dsaecodec.video import frame_to_rgb, open_video
 
     with open_video(source, rgb=True) as video:
@@ -96,7 +96,7 @@ def _cost(choice: Choice, source: str | os.PathLike[str], quality: float, device
     for wanted, found in zip(frames, decoder, strict=True):
         colour = decoder.info.matrix, decoder.info.full_range
         error += _squared_error(frame_to_rgb(wanted, truth.matrix), frame_to_rgb(found, *colour))
-    return error / 3 / lagrangian(quality) + 8 * len(sink.getvalue())
+    return error / 3 / encoder_lagrangian(quality) + 8 * len(sink.getvalue())
 
 
 def _squared_error(a: np.ndarray, b: np.ndarray) -> float:

@@ -19,7 +19,7 @@ from dsaecodec.metrics import mse
 from dsaecodec.model_io import load_model
 from dsaecodec.spatial import alignment
 from dsaecodec.spatial.alignment import EPSILON, PRICE, align
-from dsaecodec.spatial.model import SpatialConfig, SpatialModel, lagrangian
+from dsaecodec.spatial.model import SpatialConfig, SpatialModel, encoder_lagrangian
 from dsaecodec.spatial.motion import smooth
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes, upsample_half_pel
 from dsaecodec.video import VideoInfo, rgb_to_420
@@ -120,5 +120,5 @@ def test_descent_lowers_what_a_file_costs(quality, monkeypatch):
             mse(x.y, y.y) + (mse(x.u, y.u) + mse(x.v, y.v)) / 2
             for x, y in zip(frames, decoded, strict=True)
         )
-        costs.append(error * 96 * 128 / lagrangian(quality) + 8 * len(sink.getvalue()))
+        costs.append(error * 96 * 128 / encoder_lagrangian(quality) + 8 * len(sink.getvalue()))
     assert costs[1] < 0.97 * costs[0]

@@ -23,7 +23,7 @@ from dsaecodec.errors import ConfigError, InputVideoError, UsageError
 from dsaecodec.metrics import mse
 from dsaecodec.model_io import load_model
 from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
-from dsaecodec.spatial.model import lagrangian
+from dsaecodec.spatial.model import encoder_lagrangian
 from dsaecodec.video import Frame420, VideoInfo, rgb_to_420
 
 RATE = 48000
@@ -271,7 +271,7 @@ def test_refinement_saves_what_it_says() -> None:
             for a, b in zip(plan.frames, decoded, strict=True)
         )
         coder_bytes = len(gop.content) + len(gop.segments[0].payload)
-        costs.append(error * 48 * 64 / lagrangian(50) + 8 * coder_bytes)
+        costs.append(error * 48 * 64 / encoder_lagrangian(50) + 8 * coder_bytes)
     gain = 1 - encoder.cost_after / encoder.cost_before
     assert gain > 0.01
     assert 1 - costs[1] / costs[0] == pytest.approx(gain, abs=0.01)

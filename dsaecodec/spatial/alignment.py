@@ -24,11 +24,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec.codec.threads import Crew
-from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel, lagrangian
+from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel, encoder_lagrangian
 from dsaecodec.spatial.motion import BLOCK, sample, smooth
 from dsaecodec.spatial.synthesis import Motion, Planes, expand_planes
 
-PRICE = 2.0  # bits a symbol of innovation
+PRICE = 2.8  # bits a symbol of innovation
 EPSILON = 0.05  # squared symbols
 LONGEST_STEP = 0.8  # symbols
 MOMENTUM = 0.7
@@ -84,7 +84,10 @@ def align(
         coarse = step < steps * COARSE
         works = [crew.submit(partial(part_of_step, motion[part], part, coarse)) for part in parts]
         slope, curvature = (torch.cat(x) for x in zip(*(w.result() for w in works), strict=True))
-        slope, curvature = slope / lagrangian(quality), curvature / lagrangian(quality)
+        slope, curvature = (
+            slope / encoder_lagrangian(quality),
+            curvature / encoder_lagrangian(quality),
+        )
         rate_slope, rate_curvature = _rate_terms(motion)
         diagonal = torch.diag_embed((rate_curvature + DAMPING).permute(0, 2, 3, 1))
         downhill = (-(slope + rate_slope) * free).permute(0, 2, 3, 1)

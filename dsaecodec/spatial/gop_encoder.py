@@ -35,7 +35,7 @@ from dsaecodec.spatial.model import (
     CONTENT_REACH,
     SIDE_CHANNELS,
     SpatialModel,
-    lagrangian,
+    encoder_lagrangian,
     motion_stiffness,
     smoothness,
 )
@@ -45,9 +45,9 @@ from dsaecodec.spatial.refine import Refiner
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
 MIN_GOP = 4  # GOPs are not halved below this
-SPLIT_RATIO = 1.6
-DESCENT_LEAVES = 0.83  # of hasty dynamics, on average, see `alignment`
-HASTE_LEAVES = 0.95  # of these where motion does not descend
+SPLIT_RATIO = 2.0
+HASTE_LEAVES = 0.4  # of hasty dynamics at least, once their motion is chosen and has descended
+DESCENT_LEAVES = 0.87  # of dynamics on average, once their motion has descended
 
 
 class ClassicalMotion(NamedTuple):
@@ -173,13 +173,19 @@ class SpatialGopEncoder:
         self._was_split[len(plan.frames)] = True
         if len(plan.frames) == 1:
             raise InputVideoError("a frame needs more bytes than the format allows")
-        halves = zip(plan.halves(), draft.inference.classical.halves(plan), strict=True)
+        halves = zip(
+            plan.halves(), draft.inference.classical.halves(draft.inference.plan), strict=True
+        )
         return [gop for half, motion in halves for gop in self._encode(half, motion)]
 
     def _is_worth_halving(self, draft: Draft) -> bool:
-        left = DESCENT_LEAVES if self.preset.motion_steps else HASTE_LEAVES
-        dynamics = self._dynamics_bytes(draft, hasty=True)
-        return left * len(dynamics) > SPLIT_RATIO * len(draft.content)
+        """Whether dynamics would cost too much: at a glance or, if that leaves doubt, drafted."""
+        enough = SPLIT_RATIO * len(draft.content)
+        hasty = len(self._dynamics_bytes(draft, hasty=True))
+        if hasty < enough or HASTE_LEAVES * hasty > enough:
+            return hasty > enough
+        left = DESCENT_LEAVES if self.preset.motion_steps else 1.0
+        return left * len(self._dynamics_bytes(draft)) > enough
 
     def _encode_split(self, plan: GopPlan) -> list[Gop]:
         """Halves of a plan of a length that was split before; nothing if they might cost too much.
@@ -255,7 +261,7 @@ class SpatialGopEncoder:
         steps = self.model.f_steps(self.quality)
         scaled = self.model.content_posterior(floats(frames, slice(anchor, anchor + 1))) / steps
         hyper = self.model.content_posterior.infer_hyper(scaled)
-        stiffness = CONTENT_REACH * steps.square() / lagrangian(self.quality)
+        stiffness = CONTENT_REACH * steps.square() / encoder_lagrangian(self.quality)
         return fixed(hyper.cpu()), Target(scaled.cpu(), stiffness.cpu())
 
     def code_content(
@@ -303,7 +309,7 @@ class SpatialGopEncoder:
             seen = luma[:, part]
             motion = self.model.judge_motion(seen, previous or planes, planes, both[:, part])
             stiffness = motion_stiffness(frames.luma[part].float())
-            return motion / side, stiffness * side.square() / lagrangian(self.quality)
+            return motion / side, stiffness * side.square() / encoder_lagrangian(self.quality)
 
         judged = [self.crew.submit(partial(judge, part)) for part in self._parts(luma.shape[1])]
         values, stiffness = zip(*(future.result() for future in judged), strict=True)
@@ -340,7 +346,9 @@ class SpatialGopEncoder:
                 z = [next(symbols)[:, :SIDE_CHANNELS] for _ in range(part.start, part.stop)]
                 yield torch.cat(z).float()
 
-        stiffness = self.model.z_steps(self.quality).square().cpu() / lagrangian(self.quality)
+        stiffness = self.model.z_steps(self.quality).square().cpu() / encoder_lagrangian(
+            self.quality
+        )
         stiffness[:, :SIDE_CHANNELS] = math.inf
 
         def whole() -> Iterator[Target]:

@@ -32,7 +32,7 @@ from dsaecodec.spatial.synthesis import (
 MOTION_CHANNELS = 4
 SIDE_CHANNELS = MOTION_CHANNELS + 1  # motion and mixing logit
 MIN_STIFFNESS = 128.0
-CONTENT_REACH = 32.0
+CONTENT_REACH = 16.0
 """Frames' worth of squared error that encoders charge an error of f with: two GOPs lean on it."""
 
 
@@ -69,6 +69,15 @@ def motion_step(quality: float) -> float:
 def lagrangian(quality: float) -> float:
     """λ of the training objective D + λ·R (squared grey levels a bit and pixel)."""
     return 0.6 * content_step(quality) ** 2
+
+
+def encoder_lagrangian(quality: float) -> float:
+    """λ of J = D + λ·R that encoders minimise, in the same unit.
+
+    Half of that of training: what is saved by rounding to cheaper symbols costs more PSNR than a
+    lower quality would.
+    """
+    return lagrangian(quality) / 2
 
 
 def motion_stiffness(luma: Tensor) -> Tensor:

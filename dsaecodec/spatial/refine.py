@@ -29,7 +29,7 @@ from dsaecodec.codec.symbols import Unheard
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.likelihood import MEAN_UNITS
 from dsaecodec.spatial.code_length import Parameters, content_parameters, iter_dynamics_parameters
-from dsaecodec.spatial.model import CONTENT_REACH, SIDE_CHANNELS, lagrangian
+from dsaecodec.spatial.model import CONTENT_REACH, SIDE_CHANNELS, encoder_lagrangian
 from dsaecodec.spatial.pictures import floats
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
@@ -139,7 +139,7 @@ class _Trial:
 
     def _descend_frames(self, z: Tensor, part: slice, planes: Planes, heard: Parameters) -> None:
         """Some frames: their cost, the gradients of their motion and of the planes."""
-        device, lmbda = self.encoder.loaded.device, lagrangian(self.encoder.quality)
+        device, lmbda = self.encoder.loaded.device, encoder_lagrangian(self.encoder.quality)
         self.cost += float(heard.bits(z[part]).sum())
         mean, index = heard.mean[:, SIDE_CHANNELS:], heard.index[:, SIDE_CHANNELS:]
         symbols = z[part, SIDE_CHANNELS:]
@@ -164,7 +164,11 @@ class _Trial:
         planes = model.synthesize_content(f * model.f_steps(quality), quality)
         anchor = self.found.plan.anchor
         frame = floats(self.found.frames, slice(anchor, anchor + 1))
-        leaning = _leaning(num_frames) * _squared_error(frame, planes.picture) / lagrangian(quality)
+        leaning = (
+            _leaning(num_frames)
+            * _squared_error(frame, planes.picture)
+            / encoder_lagrangian(quality)
+        )
         self.judged += float(leaning.detach())
         pairs = [(x, g) for x, g in zip(_tensors(planes), grads, strict=True) if g is not None]
         torch.autograd.backward([leaning, *(x for x, _ in pairs)], [None, *(g for _, g in pairs)])
