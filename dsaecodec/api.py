@@ -21,7 +21,7 @@ from dsaecodec.errors import BitstreamError
 from dsaecodec.model_choice import choose_model
 from dsaecodec.model_store import VECTOR, find_model, read_form
 from dsaecodec.rate import parse_fps
-from dsaecodec.rate_control import SizeLimit, encode_to_size
+from dsaecodec.rate_control import SizeLimit, check_readable_again, encode_to_size
 from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video, rgb_to_420, rgb_to_planes
 from dsaecodec.video.frame import RGB
 from dsaecodec.video.sound import open_sound
@@ -50,7 +50,8 @@ def encode(
     Args:
         source: path of a video, or RGB frames, uint8 [H, W, 3], all of one size.
         quality: 0…100, higher is better and larger.
-        target_size: most bytes, instead of a quality: the video is encoded several times.
+        target_size: most bytes, instead of a quality: the video is encoded several times, and
+            frames are all held meanwhile.
         bitrate: most bits a second, likewise.
         preset: "fast", "medium" or "slow": how much work goes into a better file.
         gop: most frames that share one content latent; None lets the encoder choose.
@@ -71,13 +72,13 @@ def encode(
         ValueError: no frame, frames that differ in size, or a senseless rate.
     """
     limit = SizeLimit(target_size, bitrate)
-    if target_size is not None and bitrate is not None:
-        raise ValueError("a size and a bitrate: expected one of them")
     options = EncodeOptions(
         quality=quality, preset=preset, gop=gop, threads=threads, device=device, model=model
     )
     rate = None if fps is None else _exact_rate(fps)
     if isinstance(source, (str, os.PathLike)):
+        if limit:
+            check_readable_again(source)
         choice = choose_model(options.model, source, options.quality, options.device)
         options = replace(options, model=choice.model)
         once = partial(_encode_path, source, rate, audio, choice.rgb, options)

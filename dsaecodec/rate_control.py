@@ -7,14 +7,17 @@ whole numbers of quality GOPs alternate.
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from numbers import Integral
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO
 
-from dsaecodec.errors import ConfigError
+from dsaecodec.errors import ConfigError, UsageError
+from dsaecodec.output import is_special
 
 if TYPE_CHECKING:
     from dsaecodec.codec.encoder import EncodeReport
@@ -35,10 +38,22 @@ class SizeLimit:
     Attributes:
         target_size: bytes.
         bitrate: bits a second.
+
+    Raises:
+        ConfigError: less than 1, or both.
     """
 
     target_size: int | None = None
     bitrate: int | None = None
+
+    def __post_init__(self) -> None:
+        limits = {"size": self.target_size, "bitrate": self.bitrate}
+        given = {name: value for name, value in limits.items() if value is not None}
+        if len(given) > 1:
+            raise ConfigError("a size and a bitrate: expected one of them")
+        for name, value in given.items():
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+                raise ConfigError(f"{name} {value!r}: expected a whole number, 1 or more")
 
     def __bool__(self) -> bool:
         """Whether there is a limit."""
@@ -47,9 +62,22 @@ class SizeLimit:
     def bytes_for(self, duration: float) -> int:
         """Most bytes of a stream of so many seconds, 1 at least."""
         if self.target_size is not None:
-            return max(1, self.target_size)
+            return self.target_size
         assert self.bitrate is not None
         return max(1, int(self.bitrate * duration / 8))
+
+
+def check_readable_again(source: str | os.PathLike[str]) -> None:
+    """Refuse a video that cannot be read as often as a wished size takes.
+
+    Raises:
+        UsageError: standard input ("-") or a pipe.
+    """
+    if os.fspath(source) == "-" or is_special(source):
+        raise UsageError(
+            "a wished size takes several readings of the video, which a pipe does not give",
+            hint="name a file, or say how good it shall be: -q 50",
+        )
 
 
 def qualities_of_gops(quality: float) -> Iterator[int]:
@@ -78,13 +106,13 @@ class QualitySearch:
         self._above: tuple[float, float] | None = None
         self._tried: list[tuple[float, float]] = []
 
-    def tell(self, num_bytes: int, limit: int, num_gops: int) -> None:
+    def tell(self, num_bytes: int, limit: int, steps: int) -> None:
         """What the try brought.
 
         Args:
             num_bytes: size of the file.
             limit: that it should have at most.
-            num_gops: in it: as many steps lie between two whole qualities.
+            steps: how many lie between two whole qualities.
         """
         assert self.quality is not None
         tried = (self.quality, math.log2(num_bytes / limit))
@@ -101,7 +129,7 @@ class QualitySearch:
             or self.best == 100
             or (self.quality == 0 and self.best is None)
         )
-        self.quality = None if done else self._next(1 / max(num_gops, 1))
+        self.quality = None if done else self._next(1 / steps)
 
     def _next(self, finest: float) -> float | None:
         aim = math.log2(AIM)
@@ -116,9 +144,11 @@ class QualitySearch:
         return min(max(wanted, low + step), high - step)
 
     def _one_sided(self, aim: float) -> float:
-        """Beyond all that was tried, as far as the last two tries suggest."""
+        """Beyond all that was tried, as far as the last two tries suggest; the fourth at an end."""
         quality, size = self._tried[-1]
         per_doubling = QUALITY_PER_DOUBLING
+        if len(self._tried) == 3:
+            return 100.0 if size < aim else 0.0
         if len(self._tried) > 1:
             before, size_before = self._tried[-2]
             rise = (size - size_before) / (quality - before)
@@ -150,7 +180,7 @@ def encode_to_size(encode_once: EncodeOnce, limit: SizeLimit, sink: BinaryIO) ->
             quality = search.quality
             with TemporaryFile() as trial:
                 report = encode_once(quality, trial)
-                search.tell(report.bytes, limit.bytes_for(report.duration), report.gops)
+                search.tell(report.bytes, limit.bytes_for(report.duration), report.plans)
                 if search.best == quality:
                     best = report
                     kept.seek(0)

@@ -24,6 +24,7 @@ import dsaecodec
 from bitstream import MalformedError, SymbolCounter, SymbolDecoder
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video, verify_stream
 from dsaecodec.codec.gop_plan import GopPlan
+from dsaecodec.codec.preset import PRESETS
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ConfigError, InputVideoError, ModelError
@@ -202,9 +203,10 @@ def test_encoder_and_decoder_agree_on_every_symbol(loaded, monkeypatch):
         return real(self, table_index, symbols)
 
     monkeypatch.setattr(gop_encoder.SymbolEncoder, "code", spy)
-    encoder = SpatialGopEncoder(loaded, 48, 64, 50)
+    whole = replace(PRESETS["medium"], halves=False)
+    encoder = SpatialGopEncoder(loaded, 48, 64, 50, preset=whole)
     with limited_threads(None):
-        gop = encoder.encode_whole(GopPlan(tuple(drawn(5, 48, 64)), 2, False))
+        (gop,) = encoder.encode(GopPlan(tuple(drawn(5, 48, 64)), 2, False))
         read = []
 
         class Spy(SymbolDecoder):

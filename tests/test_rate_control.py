@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dsaecodec.rate_control import (
     TRIES,
     QualitySearch,
     SizeLimit,
+    check_readable_again,
     encode_to_size,
     qualities_of_gops,
 )
@@ -31,12 +33,12 @@ def test_gops_alternate_around_their_quality(quality):
     assert all(0 <= q <= 100 for q in found)
 
 
-def search(size_of, limit, num_gops=4):
+def search(size_of, limit, steps=4):
     """Qualities tried, and the best."""
     state, tried = QualitySearch(50), []
     while state.quality is not None:
         tried.append(state.quality)
-        state.tell(size_of(state.quality), limit, num_gops)
+        state.tell(size_of(state.quality), limit, steps)
     return tried, state.best
 
 
@@ -46,7 +48,7 @@ def test_the_search_ends_close_below_the_limit(doubling, limit):
     def size_of(quality):
         return round(20_000 * 2 ** ((quality - 50) / doubling) + 100)
 
-    tried, best = search(size_of, limit, num_gops=8)
+    tried, best = search(size_of, limit, steps=8)
     assert len(tried) <= TRIES and len(set(tried)) == len(tried)
     if size_of(0) > limit:
         assert best is None and tried[-1] == 0
@@ -57,7 +59,7 @@ def test_the_search_ends_close_below_the_limit(doubling, limit):
 
 
 def test_the_search_takes_whole_qualities_of_one_gop():
-    tried, best = search(lambda q: round(1000 * 2 ** (int(q) / 20)), 7_777, num_gops=1)
+    tried, best = search(lambda q: round(1000 * 2 ** (int(q) / 20)), 7_777, steps=1)
     assert all(q == int(q) for q in tried)
     assert 1000 * 2 ** (best / 20) <= 7_777 < 1000 * 2 ** ((best + 1) / 20)
 
@@ -67,6 +69,16 @@ def test_the_search_knows_both_ends():
     assert best == 100 and tried[-1] == 100
     tried, best = search(lambda q: 100_000 + q, 10_000)
     assert best is None and tried[-1] == 0
+
+
+@pytest.mark.parametrize("limit", [99_700, 100_000, 110_000, 64_500 + 99_000])
+def test_the_search_gets_far_where_sound_takes_most_bytes(limit):
+    def size_of(quality):
+        return 99_000 + round(3_000 * 2 ** ((quality - 50) / 22))
+
+    tried, best = search(size_of, limit, steps=1)
+    assert len(tried) <= TRIES
+    assert best is not None and ENOUGH * min(limit, size_of(100)) <= size_of(best) <= limit
 
 
 def test_sizes_that_do_not_grow_end_the_search():
@@ -119,7 +131,7 @@ def test_the_best_try_is_written_and_only_that():
 
     class Report:  # what the search looks at
         def __init__(self, size):
-            self.bytes, self.gops, self.duration = size, 1, 1.0
+            self.bytes, self.plans, self.duration = size, 1, 1.0
 
     from dsaecodec import rate_control
 
@@ -164,20 +176,27 @@ def test_bitrates_that_are_none(text):
         parse_bitrate(text)
 
 
-def test_a_pipe_cannot_be_read_again():
-    from dsaecodec.commands.encode_file import EncodeJob, check_readable_again
+def test_a_pipe_cannot_be_read_again(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.y4m"
+    os.mkfifo(pipe)
+    for source in ("-", pipe):
+        with pytest.raises(UsageError, match="several readings"):
+            dsaecodec.encode(source, bitrate=9)
+    check_readable_again(tmp_path)
 
-    plain = EncodeJob("-", "-", False, None, "none", {})
-    check_readable_again(plain)
-    with pytest.raises(UsageError, match="several readings"):
-        check_readable_again(EncodeJob("-", "-", False, None, "none", {}, SizeLimit(bitrate=9)))
+
+@pytest.mark.parametrize("wish", [0, -4, float("nan"), float("inf"), 2.5, True, "4k"])
+@pytest.mark.parametrize("name", ["target_size", "bitrate"])
+def test_wishes_that_are_none(frames, name, wish):
+    with pytest.raises(ConfigError, match=r"expected a whole number, 1 or more"):
+        dsaecodec.encode(frames, **{name: wish})
+    with pytest.raises(ConfigError, match="expected one of them"):
+        dsaecodec.encode(frames, target_size=1, bitrate=1)
 
 
 def test_the_command_line(tmp_path: Path, frames) -> None:
     import subprocess
     import sys
-
-    from dsaecodec.video import open_video
 
     clip, out = tmp_path / "clip.dsz", tmp_path / "small.dsz"
     video = tmp_path / "clip.mkv"
@@ -190,5 +209,4 @@ def test_the_command_line(tmp_path: Path, frames) -> None:
     )
     assert 2_850 <= out.stat().st_size <= 3_000
     assert "quality " in done.stderr
-    with open_video(video) as source:
-        assert sum(1 for _ in source) == 12
+    assert len(list(dsaecodec.decode(out.read_bytes()))) == 12

@@ -74,6 +74,42 @@ def test_a_crew_ends_while_items_are_wanted_no_more():
         Crew(0, CPU)
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.1])
+def test_nested_crews_end_too(pause):
+    def slow():
+        for number in itertools.count():
+            time.sleep(pause)
+            yield number
+
+    def interrupted():
+        with pytest.raises(KeyboardInterrupt), Crew(2, CPU) as crew:
+            outer = crew.ahead(x + 1 for x in crew.ahead(slow()))
+            assert next(outer) == 1
+            raise KeyboardInterrupt
+        ended.set()
+
+    ended = threading.Event()
+    threading.Thread(target=interrupted, daemon=True).start()
+    assert ended.wait(20)
+
+
+def test_integers_are_multiplied_in_full_precision_whatever_a_process_allows():
+    def found():
+        return torch.backends.mkldnn.matmul.fp32_precision
+
+    torch.set_float32_matmul_precision("medium")
+    try:
+        before = found()
+        assert before == "bf16"
+        with Crew(2, CPU) as crew, limited_threads(None):
+            with limited_threads(1):
+                assert found() == crew.submit(found).result() == "ieee"
+            assert found() == "ieee"
+        assert found() == before
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 def test_large_pictures_have_shorter_gops():
     lengths = [PRESETS["medium"].longest_gop(h, w) for h, w in ((360, 640), (1080, 1920), (1, 1))]
     assert lengths == [64, 32, 64]

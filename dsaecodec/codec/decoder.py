@@ -74,7 +74,7 @@ class Decoder:
         self.sound = header.sound
         self._with_sound = with_sound
         loaded = load_model(model, device, header.model)
-        self._crew = Crew(threads, loaded.device)
+        self._crew = Crew(threads, loaded.device, beside=not loaded.is_vector)
         self._gop_decoder = open_gop_decoder(loaded, header, self._crew)
         self.digest = self._gop_decoder.digest
         self.num_gops = 0

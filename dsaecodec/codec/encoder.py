@@ -72,7 +72,8 @@ class EncodeReport:
         frames, gops: counts.
         bytes: of the stream; the sum of the four below.
         content_bytes, dynamics_bytes, sound_bytes, overhead_bytes: what they went to.
-        quality: that it was encoded at.
+        quality: that it was encoded at, the mean of its plans.
+        plans: GOPs before some were halved: as many have a quality of their own.
         duration: seconds from the first frame to the end of the last.
         seconds: that it took.
         gain: share of D / λ + R that refinement saved, None without it.
@@ -86,6 +87,7 @@ class EncodeReport:
     sound_bytes: int
     overhead_bytes: int
     quality: float
+    plans: int
     duration: float
     seconds: float
     gain: float | None = None
@@ -118,9 +120,9 @@ def encode_video(
     tally = _Tally()
     source = _Limited(frames, options.num_frames, look_ahead=sound is not None)
     plans = plan(loaded, source, info, options.gop, preset)
-    with Crew(options.threads, loaded.device) as crew:
+    with Crew(options.threads, loaded.device, beside=not loaded.is_vector) as crew:
         encoder = open_gop_encoder(loaded, info, int(options.quality), preset, crew)
-        qualities = qualities_of_gops(options.quality)
+        qualities = tally.counted(qualities_of_gops(options.quality))
         for coded, end, last in _coded_gops(encoder, plans, qualities, info.fps, crew):
             if sound:
                 packets = sound.packets_until(None if last and source.ended else end)
@@ -142,7 +144,7 @@ def encode_video(
     saved = encoder.cost_before - encoder.cost_after
     gain = saved / encoder.cost_before if encoder.cost_before else None
     seconds = time.monotonic() - begin
-    return tally.report(writer.bytes_written, options.quality, seconds, gain)
+    return tally.report(writer.bytes_written, seconds, gain)
 
 
 def _header(identity: bytes, info: VideoInfo, track: SoundTrack | None) -> Header:
@@ -204,7 +206,8 @@ def _coded_gops(
             timed_gop = replace(coded, times=clock.advance(shown))
             yield timed_gop, Fraction(shown[-1], TICKS_PER_SECOND), last
 
-    for planned, encoder.quality in zip(plans, qualities, strict=False):
+    for planned in plans:
+        encoder.quality = next(qualities)
         yield from timed(planned.frames[0])
         with limited_threads(crew.threads_beside):
             gops = encoder.encode(planned)
@@ -219,6 +222,13 @@ class _Tally:
     def __init__(self) -> None:
         self.frames = self._gops = self._content = self._dynamics = self._sound = 0
         self.duration = Fraction(0)
+        self._qualities: list[int] = []
+
+    def counted(self, qualities: Iterator[int]) -> Iterator[int]:
+        """The same qualities, one a plan."""
+        for quality in qualities:
+            self._qualities.append(quality)
+            yield quality
 
     def add(self, gop: Gop) -> None:
         self.frames += gop.num_frames
@@ -227,11 +237,11 @@ class _Tally:
         self._dynamics += sum(len(segment.payload) for segment in gop.segments)
         self._sound += sum(len(packet.data) for packet in gop.sound)
 
-    def report(
-        self, num_bytes: int, quality: float, seconds: float, gain: float | None
-    ) -> EncodeReport:
+    def report(self, num_bytes: int, seconds: float, gain: float | None) -> EncodeReport:
         parts = self._content, self._dynamics, self._sound
         overhead = num_bytes - sum(parts)
         shown = float(self.duration)
         sizes = (num_bytes, *parts, overhead)
-        return EncodeReport(self.frames, self._gops, *sizes, quality, shown, seconds, gain)
+        plans = len(self._qualities)
+        made = (*sizes, sum(self._qualities) / plans, plans)
+        return EncodeReport(self.frames, self._gops, *made, shown, seconds, gain)

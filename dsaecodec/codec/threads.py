@@ -6,16 +6,51 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
-from queue import Full, Queue
-from threading import Event
+from queue import Empty, Full, Queue
+from threading import Event, Lock
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import torch
 
 from dsaecodec.errors import ConfigError
 
 Item = TypeVar("Item")
+
+
+class _FullPrecision:
+    """Products of float32 matrices in float32, whatever the process allows, while it is entered.
+
+    oneDNN multiplies in bfloat16 where a process sets `torch.set_float32_matmul_precision`, and the
+    integers of the priors need all 24 bits. The setting is the process's: it changes with the
+    first of those inside, in whatever thread, and is restored with the last.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._before: list[str] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._before = [place.fp32_precision for place in self._places()]
+                for place in self._places():
+                    place.fp32_precision = "ieee"
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                for place, before in zip(self._places(), self._before, strict=True):
+                    place.fp32_precision = before
+
+    @staticmethod
+    def _places() -> tuple[Any, Any]:
+        return torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv  # type: ignore[attr-defined]
+
+
+_full_precision = _FullPrecision()
 
 
 @contextmanager
@@ -33,7 +68,8 @@ def limited_threads(threads: int | None) -> Iterator[None]:
     try:
         # full float32 on GPUs too: pixels must agree between machines
         cudnn = torch.backends.cudnn
-        with torch.no_grad(), cudnn.flags(enabled=cudnn.enabled, allow_tf32=False):
+        exact = cudnn.flags(enabled=cudnn.enabled, allow_tf32=False)
+        with torch.no_grad(), _full_precision, exact:
             yield
     finally:
         if threads is not None:
@@ -49,6 +85,7 @@ class Crew:
     Args:
         threads: CPU threads, None for torch's own number.
         device: where the work is.
+        beside: False leaves all threads to the calling one, for models that do not share work out.
 
     Attributes:
         threads: CPU threads when the calling thread works alone, None for torch's own number.
@@ -57,10 +94,10 @@ class Crew:
         ConfigError: fewer than one thread.
     """
 
-    def __init__(self, threads: int | None, device: torch.device) -> None:
+    def __init__(self, threads: int | None, device: torch.device, *, beside: bool = True) -> None:
         with limited_threads(threads):
             count = torch.get_num_threads()
-        beside = count > 1 and device.type == "cpu"
+        beside = beside and count > 1 and device.type == "cpu"
         self.threads = count if beside else threads
         self._pool = ThreadPoolExecutor(count) if beside else None
         self._closed = Event()
@@ -102,6 +139,13 @@ class Crew:
                     return
             raise _GivenUpError
 
+        def get() -> tuple[Item | None, bool, BaseException | None]:
+            while True:
+                with suppress(Empty):
+                    return queue.get(timeout=0.05)
+                if self._closed.is_set():  # the maker may have ended without a word
+                    raise _GivenUpError
+
         def make() -> None:
             try:
                 for item in items:
@@ -116,7 +160,7 @@ class Crew:
         making = self._pool.submit(partial(_alone, make))
         try:
             while True:
-                item, last, error = queue.get()
+                item, last, error = get()
                 if error is not None:
                     raise error
                 if last:
@@ -151,5 +195,5 @@ class _GivenUpError(Exception):
 
 def _alone(work: Callable[[], Item]) -> Item:
     torch.set_num_threads(1)  # of this thread
-    with torch.no_grad():
+    with torch.no_grad(), _full_precision:
         return work()

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from dsaecodec.commands.quick_import import quick_import
-from dsaecodec.errors import UsageError
 from dsaecodec.model_store import DEFAULT_MODEL
-from dsaecodec.output import is_special, open_output, staged
+from dsaecodec.output import open_output, staged
 from dsaecodec.rate import bits_per_pixel, kilobits_per_second
-from dsaecodec.rate_control import SizeLimit, encode_to_size
+from dsaecodec.rate_control import SizeLimit, check_readable_again, encode_to_size
 
 if TYPE_CHECKING:
     from dsaecodec.codec import EncodeReport
@@ -88,7 +87,8 @@ def encode_file(
     Raises:
         CodecError: see `dsaecodec.errors`.
     """
-    check_readable_again(job)
+    if job.limit:
+        check_readable_again(job.source)
     from dsaecodec.model_choice import choose_model
 
     wanted = job.settings
@@ -109,19 +109,6 @@ def encode_file(
         "fps": done.frames / max(done.seconds, 1e-9),
         "notes": attempt.notes,
     }
-
-
-def check_readable_again(job: EncodeJob) -> None:
-    """Refuse a source that cannot be read as often as a wished size takes.
-
-    Raises:
-        UsageError: standard input or a pipe.
-    """
-    if job.limit and (job.source == "-" or is_special(job.source)):
-        raise UsageError(
-            "a wished size takes several readings of the video, which a pipe does not give",
-            hint="name a file, or say how good it shall be: -q 50",
-        )
 
 
 class _Attempt:

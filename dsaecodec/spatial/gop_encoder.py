@@ -201,11 +201,6 @@ class SpatialGopEncoder:
         self._previous, self.cost_before, self.cost_after = before
         return []
 
-    def encode_whole(self, plan: GopPlan) -> Gop:
-        """Code one GOP; frames that look back use the content of the call before."""
-        draft = self._improve(self._infer(plan, ClassicalMotion()))
-        return self._finish(draft, self._dynamics_bytes(draft))
-
     def _finish(self, draft: Draft, dynamics: bytes) -> Gop:
         self._previous = draft.planes
         plan = draft.inference.plan

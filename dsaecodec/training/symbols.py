@@ -102,10 +102,10 @@ def encode_shot(loaded: LoadedModel, shot: Shot, quality: int, gop: int) -> list
                 coder = SymbolDecoder(data.segments[0].payload, loaded.tables)
                 setting = (size, quality, data.refs_previous, data.num_frames)
                 z = code_dynamics(loaded.spatial, coder, *setting, None)
-                symbols = (x.clamp(-(2**15), 2**15 - 1).to(torch.int16) for x in (hyper, f, z))
+                hyper, f, z = (x.clamp(-(2**15), 2**15 - 1).to(torch.int16) for x in (hyper, f, z))
                 num_bytes = len(data.content) + len(data.segments[0].payload)
                 pixels = height * width * data.num_frames
-                coded.append(CodedGop(quality, data.refs_previous, pixels, *symbols, num_bytes))
+                coded.append(CodedGop(quality, data.refs_previous, pixels, hyper, f, z, num_bytes))
     return coded
 
 

@@ -22,7 +22,7 @@ class VectorGopDecoder:
     Args:
         loaded: the model.
         header: of the stream.
-        crew: does the work.
+        crew: says how many threads compute.
 
     Raises:
         MalformedError: the stream is not of RGB pictures of the model's size.

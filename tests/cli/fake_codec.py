@@ -56,6 +56,7 @@ class EncodeReport:
     dynamics_bytes: int
     overhead_bytes: int
     quality: float
+    plans: int
     duration: float
     seconds: float
     gain: float | None
@@ -115,7 +116,7 @@ class Engine:
         parts = (0, stored, total - stored)
         sizes = (total, *parts)
         return EncodeReport(
-            count, count, *sizes, options.quality, float(count / info.fps), 0.5, gain
+            count, count, *sizes, options.quality, count, float(count / info.fps), 0.5, gain
         )
 
     def decoder(self, source: BinaryIO, **keywords: object) -> FakeDecoder:
