@@ -175,7 +175,12 @@ def predict(clip: Clip, num_frames: int, *, seed: int | None = None) -> bytes:
     drawer = Drawer(latents.loaded.tables, generator)
     with limited_threads(None):
         longer = latents.code_dynamics(
-            drawer, last.quality, last.refs_previous, [*z, *[None] * num_frames]
+            drawer,
+            last.quality,
+            last.refs_previous,
+            [*z, *[None] * num_frames],
+            first=known.first,
+            num_frames=last.num_frames,
         )
     whole = np.concatenate([last.z_symbols[: known.first], longer])
     coded = _gops(latents, last.quality, last.coded.content, whole, last.refs_previous)

@@ -83,9 +83,24 @@ class LatentCodec(ABC):
 
     @abstractmethod
     def code_dynamics(
-        self, coder: Coder, quality: int, refs_previous: bool, frames: Sequence[Symbols | None]
+        self,
+        coder: Coder,
+        quality: int,
+        refs_previous: bool,
+        frames: Sequence[Symbols | None],
+        *,
+        first: int = 0,
+        num_frames: int | None = None,
     ) -> Symbols:
-        """z_t of frames through a coder, from a restart of the prior; see `code_content`."""
+        """z_t of frames through a coder, from a restart of the prior; see `code_content`.
+
+        Args:
+            coder, quality: as there.
+            refs_previous: whether the GOP also uses the content before it.
+            frames: consecutive ones of a GOP.
+            first: index of the first of them in the GOP.
+            num_frames: of the GOP, None if these are all.
+        """
 
     def continue_dynamics(
         self,
@@ -93,9 +108,17 @@ class LatentCodec(ABC):
         quality: int,
         refs_previous: bool,
         frames: Sequence[Symbols | None],
+        *,
+        first: int = 0,
+        num_frames: int | None = None,
     ) -> list[Symbols]:
         """The same frames through several coders, each of which fills in what is not given."""
-        return [self.code_dynamics(coder, quality, refs_previous, frames) for coder in coders]
+        return [
+            self.code_dynamics(
+                coder, quality, refs_previous, frames, first=first, num_frames=num_frames
+            )
+            for coder in coders
+        ]
 
     @abstractmethod
     def content_bits(self, costs: Sequence[Bits]) -> tuple[Bits, Bits]:
@@ -160,9 +183,15 @@ class LatentCodec(ABC):
             part = z[segment.first : segment.first + segment.num_frames]
             coder = SymbolEncoder(self.loaded.tables)
             with limited_threads(self.threads):
-                self.code_dynamics(coder, gop.quality, gop.refs_previous, list(part))
+                self._code_segment(coder, gop, segment, list(part))
             segments.append(replace(segment, payload=coder.finish()))
         return tuple(segments)
+
+    def _code_segment(
+        self, coder: Coder, gop: Gop, segment: Segment, frames: Sequence[Symbols | None]
+    ) -> Symbols:
+        setting = (coder, gop.quality, gop.refs_previous, frames)
+        return self.code_dynamics(*setting, first=segment.first, num_frames=gop.num_frames)
 
     def _content(self, gop: Gop) -> Content:
         """Symbols and bits of a GOP's content."""
@@ -182,7 +211,7 @@ class LatentCodec(ABC):
             coder = _Pricing(decoder, self.loaded.tables)
             frames = [None] * segment.num_frames
             with limited_threads(self.threads):
-                z = self.code_dynamics(coder, gop.quality, gop.refs_previous, frames)
+                z = self._code_segment(coder, gop, segment, frames)
             decoder.finish()
             calls = len(coder.costs) // segment.num_frames
             symbols.append(z)

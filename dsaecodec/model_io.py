@@ -108,6 +108,8 @@ def _integer_parameters(model: Model) -> dict[str, float]:
     units = {}
     if isinstance(model, SpatialModel):
         units = {"content_prior.hyper_mean": 1.0, "content_prior.hyper_index": 1.0}
+        if model.config.kinematic:
+            units["dynamics_prior.ratio"] = 1.0
     for name, layer in exact_layers(model):
         units[f"{name}.weight"] = units[f"{name}.bias"] = 2.0**layer.shift
     return units

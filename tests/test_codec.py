@@ -33,6 +33,7 @@ from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.spatial import gop_encoder
 from dsaecodec.spatial.gop_coder import code_content, code_dynamics, fixed
 from dsaecodec.spatial.gop_encoder import MIN_GOP, SpatialGopEncoder
+from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.pictures import grid_size, to_frames, to_tensors
 from dsaecodec.video import Frame420, VideoInfo, open_video, rgb_to_420
@@ -153,7 +154,8 @@ def symbols_and_ideal_bits(data: bytes, loaded: LoadedModel) -> Iterator[tuple[i
             code_content(loaded.model, counter, size, gop.quality, tuple(map(fixed, content)))
             yield len(gop.content), counter.bits
             for segment in gop.segments:
-                setting = (size, gop.quality, gop.refs_previous, segment.num_frames)
+                part = (segment.first, segment.num_frames, gop.num_frames)
+                setting = (size, gop.quality, Place.of(*part, gop.refs_previous))
                 coder = SymbolDecoder(segment.payload, loaded.tables)
                 z = code_dynamics(loaded.model, coder, *setting, None)
                 counter = SymbolCounter(loaded.tables)
@@ -218,7 +220,9 @@ def test_encoder_and_decoder_agree_on_every_symbol(loaded, monkeypatch):
         size = grid_size(48, 64)
         _, f = code_content(loaded.model, Spy(gop.content, loaded.tables), size, 50, None)
         payload = gop.segments[0].payload
-        code_dynamics(loaded.model, Spy(payload, loaded.tables), size, 50, False, 5, None)
+        code_dynamics(
+            loaded.model, Spy(payload, loaded.tables), size, 50, Place.whole(5, False), None
+        )
         again = loaded.model.synthesize_content(f.float() * loaded.model.f_steps(50), 50)
     assert len(chosen) == len(read) == 1 + 4 + 5 * 4
     for (table, symbols), (same_table, same_symbols) in zip(chosen, read, strict=True):
@@ -354,7 +358,7 @@ def test_training_forward_and_exported_network_agree(loaded, footage, length):
             with limited_threads(None):
                 coder = SymbolDecoder(gop.content, loaded.tables)
                 hyper, f = code_content(loaded.model, coder, size, gop.quality, None)
-                setting = (size, gop.quality, gop.refs_previous, gop.num_frames)
+                setting = (size, gop.quality, Place.whole(gop.num_frames, gop.refs_previous))
                 coder = SymbolDecoder(gop.segments[0].payload, loaded.tables)
                 z = code_dynamics(loaded.model, coder, *setting, None)
             hyper, f, z = (x.long().numpy() for x in (hyper, f, z[:, None]))

@@ -14,6 +14,7 @@ import torch
 from dsaecodec.exact import ACC_LIMIT, IntConv, check_bound, compand
 from dsaecodec.model_io import load_model
 from dsaecodec.model_store import find_model
+from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior
 from tests import referee
@@ -68,14 +69,15 @@ def record_dynamics(
     """(mean, index) of every step of every frame: z [T, N, C, h, w]."""
     seen = []
     state = prior.init_state(z.shape[1], z.shape[3:], dtype)
-    for frame in z:
+    for t, frame in enumerate(z):
+        place = Place.of(t, 1, len(z), refs).repeated(z.shape[1])
         flat = torch.from_numpy(frame).to(dtype).flatten(2)
 
         def exchange(mean, index, rows, flat=flat):
             seen.append((mean.long().numpy(), index.long().numpy()))
             return flat[:, :, rows]
 
-        _, state = prior.step(state, quality, refs, exchange)
+        _, state = prior.step(state, quality, place, exchange)
     return seen
 
 

@@ -11,7 +11,7 @@ solves a 5×5 system a block, from products of image gradients gathered around i
 roots' majorizers (iteratively reweighted least squares). Weights of a bilinear interpolation sum to
 one, so the sum of a row of the whole Hessian on its diagonal is an upper bound: steps do not
 overshoot, and momentum (Nesterov 1983) makes up for their caution. What the synthesis' network adds
-to motion is taken as given in each step.
+to motion is taken as given in each step. Where the prior is kinematic, s_t are lifted symbols.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec.codec.threads import Crew
+from dsaecodec.spatial.kinematics import HALF, MEAN, RATIO_ONE, Place
 from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel, encoder_lagrangian
 from dsaecodec.spatial.motion import BLOCK, sample, smooth
 from dsaecodec.spatial.synthesis import Motion, Planes, expand_planes
@@ -65,6 +66,7 @@ def align(
     previous, current = planes
     unit = model.z_steps(quality)[:, :SIDE_CHANNELS].detach()
     free = torch.ones_like(unit) if previous else _mean_alone(unit)
+    basis = _basis(model, len(luma), quality, refs_previous=previous is not None).to(unit)
 
     pair = (previous or current, current)
     small = tuple(_halved(plane.picture.luma) for plane in pair)
@@ -78,11 +80,13 @@ def align(
             return _error_terms(F.avg_pool2d(frames, 2), small, dense, unit, 2)
         return _error_terms(frames, large, dense, unit, 1)
 
+    motion = _mapped(torch.linalg.inv(basis), motion)
     before = motion
     for step in range(steps):
         before, motion = motion, motion + MOMENTUM * (motion - before)
         coarse = step < steps * COARSE
-        works = [crew.submit(partial(part_of_step, motion[part], part, coarse)) for part in parts]
+        seen = _mapped(basis, motion)
+        works = [crew.submit(partial(part_of_step, seen[part], part, coarse)) for part in parts]
         slope, curvature = (torch.cat(x) for x in zip(*(w.result() for w in works), strict=True))
         slope, curvature = (
             slope / encoder_lagrangian(quality),
@@ -90,11 +94,30 @@ def align(
         )
         rate_slope, rate_curvature = _rate_terms(motion)
         diagonal = torch.diag_embed((rate_curvature + DAMPING).permute(0, 2, 3, 1))
+        slope = _mapped(basis.mT, slope)
         downhill = (-(slope + rate_slope) * free).permute(0, 2, 3, 1)
-        move = torch.linalg.solve(_matrices(curvature) + diagonal, downhill[..., None])[..., 0]
+        hessian = basis.mT[:, None, None] @ _matrices(curvature) @ basis[:, None, None]
+        move = torch.linalg.solve(hessian + diagonal, downhill[..., None])[..., 0]
         move = move.permute(0, 3, 1, 2) * free
         motion = motion + move.clamp(-LONGEST_STEP, LONGEST_STEP)
-    return motion
+    return _mapped(basis, motion)
+
+
+def _basis(model: SpatialModel, num_frames: int, quality: int, *, refs_previous: bool) -> Tensor:
+    """Symbols of a GOP's frames from lifted ones, without rounding: [T, 5, 5]."""
+    basis = torch.eye(SIDE_CHANNELS).repeat(num_frames, 1, 1)
+    prior = model.dynamics_prior
+    if prior.kinematic:
+        slopes = Place.whole(num_frames, refs_previous).slopes().float() / num_frames
+        ratio = prior.ratio[quality] / RATIO_ONE
+        for mean, half, one in zip(range(5)[MEAN], range(5)[HALF], ratio, strict=True):
+            basis[:, mean, half] = slopes * one
+    return basis
+
+
+def _mapped(basis: Tensor, symbols: Tensor) -> Tensor:
+    """A matrix a frame, [T, 5, 5], times its vectors [T, 5, h, w]."""
+    return torch.einsum("tij,tjhw->tihw", basis, symbols)
 
 
 def _mean_alone(unit: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from dsaecodec import likelihood
+from dsaecodec.likelihood import MEAN_UNITS
+from dsaecodec.spatial.kinematics import MEAN, Place
 from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior, DynamicsState
 
 
@@ -74,20 +76,33 @@ def iter_dynamics_parameters(
 ) -> Iterator[Parameters]:
     """The same for `chunk` frames after the other, which takes less memory.
 
-    All symbols are known here, so the recurrence runs first and the rest sees one batch.
+    All symbols are known here, so the recurrence runs first and the rest sees one batch. Means of
+    motion that were said of lifted symbols are those of the symbols themselves here.
+
+    Args:
+        prior, quality, refs_previous: of the frames.
+        symbols: of all frames of GOPs, [N, T, C, h, w].
+        chunk: frames at a time.
     """
-    count, _, _, height, width = symbols.shape
+    count, num_frames, _, height, width = symbols.shape
     dtype = symbols.dtype if symbols.is_floating_point() else torch.float64
     state = prior.init_state(count, (height, width), dtype)
+    begin = 0
     for part in symbols.split(chunk, dim=1):
-        part = part.to(state.z1.dtype)
+        place = Place.of(begin, part.shape[1], num_frames, refs_previous).repeated(count)
+        begin += part.shape[1]
+        coded = prior.lifted(part.flatten(0, 1).to(state.z1.dtype), quality, place)
+        shift = part.flatten(0, 1)[:, MEAN].to(coded.dtype) - coded[:, MEAN]
+        part = coded.unflatten(0, (count, -1))
         states = [state]
         for t in range(part.shape[1] - 1):
             states.append(prior.update(states[-1], part[:, t]))
         batch = DynamicsState(
             *(torch.stack(tensors, 1).flatten(0, 1) for tensors in zip(*states, strict=True))
         )
-        listener = _Listener(part.flatten(0, 1))
-        prior.code(batch, quality, refs_previous, listener)
-        yield listener.parameters()
+        listener = _Listener(coded)
+        prior.code(batch, quality, place, listener)
+        said = listener.parameters()
+        mean = torch.cat([said.mean[:, MEAN] + MEAN_UNITS * shift, said.mean[:, MEAN.stop :]], 1)
+        yield Parameters(mean, said.index)
         state = prior.update(states[-1], part[:, -1])

@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from dsaecodec.codec.symbols import Coder, Wish, pass_symbols
+from dsaecodec.codec.symbols import Coder, Wish, choose_symbols, pass_symbols
+from dsaecodec.spatial.kinematics import HALF, MEAN, Place
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.prior import Exchange
 
@@ -83,6 +84,20 @@ def exchange_with(coder: Coder, target: Target | None) -> Exchange:
     return exchange
 
 
+def _exchange_lifted(coder: Coder, target: Target, ratio: Tensor, place: Place) -> Exchange:
+    """The same for symbols of one frame that are coded lifted, of a target that is not."""
+
+    def exchange(mean: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+        wish = target.at(rows)
+        of_half = Wish(*(x[:, HALF] for x in wish))
+        half = choose_symbols(of_half, mean[:, HALF], index[:, HALF])
+        left = wish.values[:, MEAN] - place.expected_mean(half, ratio)
+        values = torch.cat([left, wish.values[:, MEAN.stop :]], 1)
+        return pass_symbols(coder, wish._replace(values=values), mean, index)
+
+    return exchange
+
+
 def code_content(
     model: SpatialModel,
     coder: Coder,
@@ -117,8 +132,7 @@ def code_dynamics(
     coder: Coder,
     size: tuple[int, int],
     quality: int,
-    refs_previous: bool,
-    num_frames: int,
+    place: Place,
     targets: FrameTargets | None,
     *,
     remember: bool = True,
@@ -127,15 +141,14 @@ def code_dynamics(
 
     Args:
         model, coder, size, quality: as in `code_content`.
-        refs_previous: whether the GOP uses two planes.
-        num_frames: frames of the segment.
+        place: of the frames in their GOP.
         targets: of the frames, or None to decode.
         remember: False holds the prior's state at zero, to measure what recurrence saves.
 
     Returns:
         z symbols [T, C, h, w], int32.
     """
-    setting = (model, coder, size, quality, refs_previous, num_frames, targets)
+    setting = (model, coder, size, quality, place, targets)
     return torch.cat(list(iter_dynamics(*setting, remember=remember)))
 
 
@@ -144,8 +157,7 @@ def iter_dynamics(
     coder: Coder,
     size: tuple[int, int],
     quality: int,
-    refs_previous: bool,
-    num_frames: int,
+    place: Place,
     targets: FrameTargets | None,
     *,
     remember: bool = True,
@@ -153,7 +165,12 @@ def iter_dynamics(
     """The same one frame after the other, [1, C, h, w] each."""
     prior = model.dynamics_prior
     start = state = prior.init_state(1, size)
-    for t in range(num_frames):
-        exchange = exchange_with(coder, None if targets is None else targets.frame(t))
-        z, state = prior.step(state if remember else start, quality, refs_previous, exchange)
-        yield z.to(torch.int32)
+    for t in range(len(place.frames)):
+        here = place.frame(t)
+        target = None if targets is None else targets.frame(t)
+        if prior.kinematic and target is not None:
+            exchange = _exchange_lifted(coder, target, prior.ratio[quality], here)
+        else:
+            exchange = exchange_with(coder, target)
+        z, state = prior.step(state if remember else start, quality, here, exchange)
+        yield prior.unlifted(z, quality, here).to(torch.int32)

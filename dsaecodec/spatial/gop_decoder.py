@@ -17,6 +17,7 @@ from dsaecodec.codec.symbols import SymbolDigest
 from dsaecodec.codec.threads import Crew, limited_threads
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.spatial.gop_coder import code_content, iter_dynamics
+from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.pictures import chunk_frames, grid_size, synthesize_frames
 from dsaecodec.spatial.synthesis import Planes
 from dsaecodec.video.frame import Frame420
@@ -59,7 +60,8 @@ class SpatialGopDecoder:
         previous = self._previous if gop.refs_previous else current
         assert previous is not None, "readers refuse such a first GOP"
         coder = SymbolDecoder(segment.payload, self._loaded.tables)
-        setting = (self._size, gop.quality, gop.refs_previous, segment.num_frames)
+        shown = (segment.first, segment.num_frames, gop.num_frames)
+        setting = (self._size, gop.quality, Place.of(*shown, gop.refs_previous))
         symbols = iter_dynamics(self._model, coder, *setting, None)
         chunk = chunk_frames(self._height, self._width)
         last = segment.first + segment.num_frames

@@ -31,6 +31,7 @@ from dsaecodec.spatial.gop_coder import (
     fixed,
     iter_dynamics,
 )
+from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import (
     CONTENT_REACH,
     SIDE_CHANNELS,
@@ -46,6 +47,7 @@ from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
 MIN_GOP = 4  # GOPs are not halved below this
 SPLIT_RATIO = 2.0
+LONE_SPLIT_RATIO = 3.0  # of a lone GOP, whose halves have a content each and none is nearer for it
 HASTE_LEAVES = 0.4  # of hasty dynamics at least, once their motion is chosen and has descended
 DESCENT_LEAVES = 0.87  # of dynamics on average, once their motion has descended
 
@@ -152,7 +154,8 @@ class SpatialGopEncoder:
         """Code the frames of a plan as one GOP or, where they move too much for that, as more.
 
         Halving a GOP doubles its content and brings frames nearer to it. That pays once dynamics
-        cost more than `SPLIT_RATIO` times the content.
+        cost more than `SPLIT_RATIO` times the content; for a GOP alone between cuts more than
+        `LONE_SPLIT_RATIO` times: its halves have a content at each end, not one in the middle.
         """
         return self._encode(plan, ClassicalMotion())
 
@@ -180,7 +183,7 @@ class SpatialGopEncoder:
 
     def _is_worth_halving(self, draft: Draft) -> bool:
         """Whether dynamics would cost too much: at a glance or, if that leaves doubt, drafted."""
-        enough = SPLIT_RATIO * len(draft.content)
+        enough = _split_ratio(draft.inference.plan) * len(draft.content)
         hasty = len(self._dynamics_bytes(draft, hasty=True))
         if hasty < enough or HASTE_LEAVES * hasty > enough:
             return hasty > enough
@@ -196,7 +199,7 @@ class SpatialGopEncoder:
         before = self._previous, self.cost_before, self.cost_after
         gops = [gop for half in plan.halves() for gop in self._encode(half, ClassicalMotion())]
         dynamics = sum(len(segment.payload) for gop in gops for segment in gop.segments)
-        if dynamics > SPLIT_RATIO * len(gops[-1].content):
+        if dynamics > _split_ratio(plan) * len(gops[-1].content):
             return gops
         self._previous, self.cost_before, self.cost_after = before
         return []
@@ -320,7 +323,8 @@ class SpatialGopEncoder:
         rounded; the residual is what the prediction by that motion lacks.
         """
         plan, motion = found.plan, found.motion
-        setting = (self.size, self.quality, plan.refs_previous, len(plan.frames))
+        place = Place.whole(len(plan.frames), plan.refs_previous)
+        setting = (self.size, self.quality, place)
         parts = self._parts(len(plan.frames))
         channels = self.model.config.z_channels - SIDE_CHANNELS
 
@@ -374,3 +378,7 @@ class SpatialGopEncoder:
         prediction, _ = model.frame_synthesis.predict(a, b, dense)
         residual = model.dynamics_posterior.infer_residual(floats(found.frames, part), prediction)
         return (residual / steps[:, SIDE_CHANNELS:]).cpu()
+
+
+def _split_ratio(plan: GopPlan) -> float:
+    return SPLIT_RATIO if plan.refs_previous else LONE_SPLIT_RATIO

@@ -16,6 +16,7 @@ from dsaecodec.codec.threads import limited_threads
 from dsaecodec.latents import KEPT, Bits, Floats, LatentCodec, Shape, Symbols, read_only
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.spatial.gop_coder import Target, code_content, code_dynamics, fixed
+from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.pictures import chunk_frames, grid_size, synthesize_frames
 from dsaecodec.spatial.prior import lattices
 from dsaecodec.spatial.synthesis import Planes
@@ -57,10 +58,18 @@ class SpatialLatents(LatentCodec):
         return f_out, f_hyper_out
 
     def code_dynamics(
-        self, coder: Coder, quality: int, refs_previous: bool, frames: Sequence[Symbols | None]
+        self,
+        coder: Coder,
+        quality: int,
+        refs_previous: bool,
+        frames: Sequence[Symbols | None],
+        *,
+        first: int = 0,
+        num_frames: int | None = None,
     ) -> Symbols:
         """See `LatentCodec`."""
-        setting = (self._size, quality, refs_previous, len(frames))
+        place = Place.of(first, len(frames), num_frames or len(frames), refs_previous)
+        setting = (self._size, quality, place)
         z: Symbols = code_dynamics(self._model, coder, *setting, _Frames(frames)).numpy()
         return z
 

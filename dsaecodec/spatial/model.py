@@ -14,8 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bitstream.limits import MAX_QUALITY
 from dsaecodec.exact import IntConv
 from dsaecodec.likelihood import QUALITY_PER_OCTAVE, REFERENCE_QUALITY
+from dsaecodec.spatial.kinematics import HALF, LARGEST_RATIO, MEAN, RATIO_ONE
 from dsaecodec.spatial.motion import estimate_around, estimate_chain, gradients, sample
 from dsaecodec.spatial.posterior import ContentPosterior, DynamicsPosterior
 from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior
@@ -44,11 +46,13 @@ class SpatialConfig:
         hyper_channels: channels of f_hyper.
         residual_luma: luma coefficients of a block that z_t carries.
         residual_chroma: coefficients of each chroma plane that z_t carries.
+        kinematic: 1 if the prior of z_t knows motion at constant velocity, see `kinematics`.
     """
 
     hyper_channels: int = 16
     residual_luma: int = 64
     residual_chroma: int = 16
+    kinematic: int = 0
 
     @property
     def z_channels(self) -> int:
@@ -114,7 +118,9 @@ class SpatialModel(nn.Module):
         self.content_posterior = ContentPosterior(config.hyper_channels)
         self.dynamics_posterior = DynamicsPosterior(*residual)
         self.content_prior = ContentPrior(NUM_COEFFICIENTS, config.hyper_channels, DC_CHANNELS)
-        self.dynamics_prior = DynamicsPrior(config.z_channels, MOTION_CHANNELS)
+        self.dynamics_prior = DynamicsPrior(
+            config.z_channels, MOTION_CHANNELS, kinematic=bool(config.kinematic)
+        )
         self.content_synthesis = ContentSynthesis()
         self.frame_synthesis = FrameSynthesis(*residual)
         # log2 of each channel's step against the nominal one, at quality 50 and its slope
@@ -187,12 +193,30 @@ class SpatialModel(nn.Module):
         previous = f_planes if f_prev_planes is None else f_prev_planes
         return self.frame_synthesis(previous, f_planes, z_hat)
 
+    def widened(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a model whose prior is not kinematic, for one that is; what is new is mute."""
+        mix, new = "dynamics_prior.mix.weight", ("dynamics_prior.near.", "dynamics_prior.ratio")
+        state = self.state_dict()
+        if not self.config.kinematic or any(name.startswith(new) for name in weights):
+            return weights
+        columns = state[mix].shape[1] - weights[mix].shape[1]
+        fresh = {name: value for name, value in state.items() if name.startswith(new)}
+        return weights | fresh | {mix: F.pad(weights[mix], (0, columns))}
+
     @torch.no_grad()
     def project_(self) -> None:
-        """Keep every integer layer inside its exactness bound; call after each update."""
+        """Keep every integer layer inside its exactness bound; call after each update.
+
+        A kinematic prior is told the steps of motion then, too.
+        """
         for module in self.modules():
             if isinstance(module, IntConv):
                 module.project_()
+        if self.config.kinematic:
+            for quality in range(MAX_QUALITY + 1):
+                steps = self.z_steps(quality)[0, :MOTION_CHANNELS, 0, 0]
+                ratio = torch.round(RATIO_ONE * steps[HALF] / steps[MEAN]).clamp(1, LARGEST_RATIO)
+                self.dynamics_prior.ratio.data[quality] = ratio
 
 
 def _steps(log2_step: Tensor, quality: int) -> Tensor:

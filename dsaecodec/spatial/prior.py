@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bitstream.limits import MAX_QUALITY
 from dsaecodec.exact import (
     GATE_ONE,
     SIGNED_MAX,
@@ -31,6 +32,7 @@ from dsaecodec.exact import (
     shift_round,
 )
 from dsaecodec.likelihood import MEAN_UNITS, SCALE_LEVELS, index_offset
+from dsaecodec.spatial.kinematics import RATIO_ONE, Place
 
 Exchange = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(mean [N, C, P], index [N, C, P], positions [P]) → symbols [N, C, P]."""
@@ -154,22 +156,32 @@ class DynamicsPrior(nn.Module):
     with a, m, delta and the scale from the hidden state and the spatial context; the context sees
     innovations z_t - (a · z_{t-1} + …)/64 of the positions already coded.
 
+    A kinematic prior codes motion as `kinematics.Place.lifted` has it, is told how far each frame
+    is from both contents, and moves the means of motion and mixing by what innovations of known
+    neighbours are on average, gated by the hidden state.
+
     Args:
         channels: channels of z_t.
-        motion: how many of them, first, are motion.
+        motion: how many of them, first, are motion; another one, for mixing, follows.
+        kinematic: whether it is such a prior.
+
+    Attributes:
+        ratio: of a kinematic prior: steps of half the difference of two motions over those of their
+            mean, in 1/64, at each quality, [101, 2].
     """
 
     HIDDEN = 32
+    ratio: Tensor
 
-    def __init__(self, channels: int, motion: int) -> None:
+    def __init__(self, channels: int, motion: int, *, kinematic: bool = False) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.kinematic, self.side = channels, kinematic, motion + 1
         hidden = self.HIDDEN
         self.temporal = IntConv(hidden, 48, 3, a_max=SIGNED_MAX)
         self.gates = IntConv(48, 2 * channels, act="gate", gain=0.05)
         self.embed = IntConv(channels, 32, act="signed", a_max=SIGNED_MAX)
         self.context = IntConv(32, 48, 3, a_max=SIGNED_MAX)
-        self.mix = IntConv(48 + 48 + 2, 96)
+        self.mix = IntConv(48 + 48 + (4 if kinematic else 2), 96)
         self.head = IntConv(96, 2 * channels, act="none", gain=0.05)
         self.observe = IntConv(2 * channels, 32, act="signed", a_max=SIGNED_MAX)
         self.candidate = IntConv(32 + hidden, hidden, 3, act="signed", a_max=SIGNED_MAX)
@@ -178,6 +190,10 @@ class DynamicsPrior(nn.Module):
             self.gates.bias[:motion] = GATE_ONE
             self.gates.bias[motion:channels] = GATE_ONE // 4
             self.keep.bias.fill_(GATE_ONE // 2)
+        if kinematic:
+            self.near = IntConv(48, self.side, act="gate", gain=0.05)
+            self.near.bias.data.fill_(GATE_ONE // 3)
+            self.register_buffer("ratio", torch.full((MAX_QUALITY + 1, 2), float(RATIO_ONE)))
 
     def init_state(
         self, count: int, size: tuple[int, int], dtype: torch.dtype = torch.float64
@@ -194,39 +210,59 @@ class DynamicsPrior(nn.Module):
         return DynamicsState(zeros, zeros, weight.new_zeros(count, self.HIDDEN, *size))
 
     def step(
-        self, state: DynamicsState, quality: int, refs_previous: bool, exchange: Exchange
+        self, state: DynamicsState, quality: int, place: Place, exchange: Exchange
     ) -> tuple[Tensor, DynamicsState]:
         """Exchange the symbols of one frame.
 
         Returns:
-            z_t [N, C, h, w] and the next state.
+            z_t [N, C, h, w], lifted if the prior is kinematic, and the next state.
         """
-        symbols = self.code(state, quality, refs_previous, exchange)
+        symbols = self.code(state, quality, place, exchange)
         return symbols, self.update(state, symbols)
 
-    def code(
-        self, state: DynamicsState, quality: int, refs_previous: bool, exchange: Exchange
-    ) -> Tensor:
-        """Exchange z_t [N, C, h, w] given the state before it."""
+    def code(self, state: DynamicsState, quality: int, place: Place, exchange: Exchange) -> Tensor:
+        """Exchange z_t [N, C, h, w], as of `step`, given the state before it."""
         size = (state.hidden.shape[2], state.hidden.shape[3])
         temporal = self.temporal(state.hidden).flatten(2)
         persistence, momentum = self.gates.matmul(temporal).chunk(2, dim=1)
         velocity = state.z1 - state.z2
         base = shift_round(persistence * state.z1 + momentum * velocity, 6)
         base = base.clamp(-BASE_LIMIT, BASE_LIMIT)
+        neighbours = _Neighbours(self, temporal, base, size) if self.kinematic else None
+        constants = self._constants(temporal, quality, place)
         symbols = torch.zeros_like(state.z1)
         embedded = temporal.new_zeros(temporal.shape[0], 32, temporal.shape[2])
         for step in lattices(*size, base.device):
             rows = step.positions
             context = self.context.matmul(patches(embedded.unflatten(2, size), step))
-            constant = _constant(base, (quality, GATE_ONE * refs_previous), len(rows))
+            constant = constants.expand(-1, -1, len(rows))
             hidden = self.mix.matmul(torch.cat([temporal[:, :, rows], context, constant], 1))
-            mean, index = _finish(self.head.matmul(hidden), base[:, :, rows], quality)
+            expected = base[:, :, rows]
+            if neighbours:
+                expected = neighbours.moved(expected, step)
+            mean, index = _finish(self.head.matmul(hidden), expected, quality)
             values = exchange(mean, index, rows)
             symbols = symbols.index_copy(2, rows, values)
-            innovation = compand(values - base[:, :, rows].detach())
-            embedded = embedded.index_copy(2, rows, self.embed.matmul(innovation))
+            innovation = values - base[:, :, rows].detach()
+            embedded = embedded.index_copy(2, rows, self.embed.matmul(compand(innovation)))
+            if neighbours:
+                neighbours.reveal(innovation, rows)
         return symbols.unflatten(2, size)
+
+    def _constants(self, like: Tensor, quality: int, place: Place) -> Tensor:
+        """Inputs that are the same everywhere in a frame, [N, 2 or 4, 1]."""
+        said = _constant(like, (quality, GATE_ONE * place.refs_previous), 1)
+        if not self.kinematic:
+            return said
+        return torch.cat([said, place.distances().to(like)[:, :, None]], 1)
+
+    def lifted(self, z: Tensor, quality: int, place: Place) -> Tensor:
+        """Symbols [N, C, h, w] as `step` has them."""
+        return place.lifted(z, self.ratio[quality]) if self.kinematic else z
+
+    def unlifted(self, z: Tensor, quality: int, place: Place) -> Tensor:
+        """Inverse of `lifted`."""
+        return place.unlifted(z, self.ratio[quality]) if self.kinematic else z
 
     def update(self, state: DynamicsState, z: Tensor) -> DynamicsState:
         """The state after z_t [N, C, h, w]."""
@@ -238,3 +274,35 @@ class DynamicsPrior(nn.Module):
         candidate = self.candidate.matmul(joint).unflatten(2, size)
         hidden = shift_round(keep * state.hidden + (GATE_ONE - keep) * candidate, 6)
         return DynamicsState(z, state.z1, hidden)
+
+
+class _Neighbours:
+    """Innovations of motion and mixing that are known around positions.
+
+    Args:
+        prior: a kinematic one.
+        temporal: what its gate sees, [N, 48, P].
+        like: symbols, [N, C, P].
+        size: (h, w) of the grid.
+    """
+
+    def __init__(
+        self, prior: DynamicsPrior, temporal: Tensor, like: Tensor, size: tuple[int, int]
+    ) -> None:
+        self._gate, self._side, self._size = prior.near.matmul(temporal), prior.side, size
+        self._known = like.new_zeros(like.shape[0], prior.side + 1, like.shape[2])
+
+    def moved(self, base: Tensor, step: Lattice) -> Tensor:
+        """The base at a step's positions [N, C, P], moved by the gated mean of their 3×3."""
+        near = patches(self._known.unflatten(2, self._size), step).unflatten(1, (-1, 9)).sum(2)
+        total, count = near[:, :-1].long(), near[:, -1:].long().clamp(min=1)
+        mean = torch.div(2 * total + count, 2 * count, rounding_mode="floor").to(base.dtype)
+        change = shift_round(self._gate[:, :, step.positions] * mean, 6)
+        return torch.cat([base[:, : self._side] + change, base[:, self._side :]], 1)
+
+    def reveal(self, innovation: Tensor, rows: Tensor) -> None:
+        """Innovations [N, C, P] of positions are known from now on."""
+        seen = innovation[:, : self._side].clamp(-BASE_LIMIT, BASE_LIMIT)
+        self._known = self._known.index_copy(
+            2, rows, torch.cat([seen, torch.ones_like(seen[:, :1])], 1)
+        )

@@ -86,6 +86,7 @@ def encode_shot(loaded: LoadedModel, shot: Shot, quality: int, gop: int) -> list
     from dsaecodec.codec.gop_plan import plan_gops
     from dsaecodec.spatial.gop_coder import code_content, code_dynamics
     from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
+    from dsaecodec.spatial.kinematics import Place
 
     height, width = shot.luma.shape[1:]
     size = grid_size(height, width)
@@ -100,7 +101,7 @@ def encode_shot(loaded: LoadedModel, shot: Shot, quality: int, gop: int) -> list
                 coder = SymbolDecoder(data.content, loaded.tables)
                 hyper, f = code_content(loaded.spatial, coder, size, quality, None)
                 coder = SymbolDecoder(data.segments[0].payload, loaded.tables)
-                setting = (size, quality, data.refs_previous, data.num_frames)
+                setting = (size, quality, Place.whole(data.num_frames, data.refs_previous))
                 z = code_dynamics(loaded.spatial, coder, *setting, None)
                 hyper, f, z = (x.clamp(-(2**15), 2**15 - 1).to(torch.int16) for x in (hyper, f, z))
                 num_bytes = len(data.content) + len(data.segments[0].payload)

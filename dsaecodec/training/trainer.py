@@ -337,7 +337,10 @@ class Trainer:
 
     def _load(self, weights: dict[str, Tensor]) -> None:
         try:
+            if isinstance(self.model, SpatialModel):
+                weights = self.model.widened(weights)
             self.model.load_state_dict(weights)
+            self.model.project_()
         except RuntimeError as error:
             table = "vector" if self.config.is_vector else "model"
             raise ConfigError(

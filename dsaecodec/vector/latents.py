@@ -55,7 +55,14 @@ class VectorLatents(LatentCodec):
         return f[0].numpy().astype(np.int32), np.zeros(_NO_HYPER, np.int32)
 
     def code_dynamics(
-        self, coder: Coder, quality: int, refs_previous: bool, frames: Sequence[Symbols | None]
+        self,
+        coder: Coder,
+        quality: int,
+        refs_previous: bool,
+        frames: Sequence[Symbols | None],
+        *,
+        first: int = 0,
+        num_frames: int | None = None,
     ) -> Symbols:
         """See `LatentCodec`."""
         given = [None if z is None else torch.tensor(z)[None] for z in frames]
@@ -68,6 +75,9 @@ class VectorLatents(LatentCodec):
         quality: int,
         refs_previous: bool,
         frames: Sequence[Symbols | None],
+        *,
+        first: int = 0,
+        num_frames: int | None = None,
     ) -> list[Symbols]:
         """See `LatentCodec`; all in one batch."""
         count = len(coders)

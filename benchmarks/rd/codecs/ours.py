@@ -25,6 +25,7 @@ from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.model_store import describe_model, find_model
 from dsaecodec.spatial.gop_coder import code_dynamics, fixed
 from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
+from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.pictures import grid_size
 from dsaecodec.video import Frame420, rgb_to_420
 
@@ -215,7 +216,8 @@ def _saved_by_memory(loaded: LoadedModel, size: tuple[int, int], gop: Gop) -> fl
     """
     saved = 0.0
     for segment in gop.segments:
-        setting = (size, gop.quality, gop.refs_previous, segment.num_frames)
+        part = (segment.first, segment.num_frames, gop.num_frames)
+        setting = (size, gop.quality, Place.of(*part, gop.refs_previous))
         coder = SymbolDecoder(segment.payload, loaded.tables)
         z = code_dynamics(loaded.model, coder, *setting, None)
         with_memory, without = SymbolCounter(loaded.tables), SymbolCounter(loaded.tables)
