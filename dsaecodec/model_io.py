@@ -23,6 +23,7 @@ from dsaecodec.exact import check_bound, exact_layers
 from dsaecodec.likelihood import NUM_TABLES
 from dsaecodec.model_store import SPATIAL, VECTOR, find_model, identity_of, read_model_file
 from dsaecodec.output import staged
+from dsaecodec.spatial.kinematics import LARGEST_RATIO
 from dsaecodec.spatial.model import SpatialConfig, SpatialModel
 from dsaecodec.vector.model import DYNAMICS, PRODUCTS, VectorConfig, VectorModel
 from dsaecodec.vector.synthesis import BLOCK, DETAILS
@@ -259,7 +260,16 @@ def _build(kind: _Kind, config: Any, tensors: dict[str, Tensor]) -> tuple[Model,
         state[name] = value.float()
     model.load_state_dict(state)
     check_bound(model)
+    _check_ratio(model)
     return model, tables
+
+
+def _check_ratio(model: Model) -> None:
+    """Symbols that are lifted by hostile weights stay within what the format can say."""
+    if isinstance(model, SpatialModel) and model.config.kinematic:
+        ratio = model.dynamics_prior.ratio
+        if not bool(((ratio >= 1) & (ratio <= LARGEST_RATIO)).all()):
+            raise ValueError(f"dynamics_prior.ratio: not within 1…{LARGEST_RATIO}")
 
 
 def _integers(value: Tensor, name: str) -> Tensor:

@@ -111,24 +111,65 @@ class Referee:
         mean, index = (p[:, ys, xs] for p in parameters)
         symbols[:, ys, xs] = do(mean, index, cells)
 
+    @property
+    def is_kinematic(self) -> bool:
+        return "dynamics_prior.ratio" in self.tensors
+
+    def lifted(self, z: Ints, quality: int, place: tuple[int, int, bool]) -> Ints:
+        """z_t [C, h, w] as it is coded: mean motion less that of constant velocity."""
+        t, num_frames, refs = place
+        coded = z.copy()
+        if self.is_kinematic and refs:
+            ratio = self.tensors["dynamics_prior.ratio"][quality][:, None, None]
+            below = 64 * num_frames
+            above = np.clip(z[2:4], -(2**20), 2**20) * ratio * (2 * (t + 1) - num_frames)
+            coded[:2] -= (2 * above + below) // (2 * below)
+        return coded
+
     def dynamics(
-        self, z1: Ints, z2: Ints, hidden: Ints, quality: int, refs: bool, exchange: Exchange
+        self,
+        state: tuple[Ints, Ints, Ints],
+        quality: int,
+        place: tuple[int, int, bool],
+        exchange: Exchange,
     ) -> tuple[Ints, Ints]:
-        """Returns z_t [C, h, w] and the next hidden state."""
+        """Returns z_t [C, h, w] as coded and the next hidden state.
+
+        The state is z of the two frames before, latest first, and hidden; the place is the frame's
+        index in its GOP, how many frames that has, and whether it refers to the one before.
+        """
+        (z1, z2, hidden), (t, num_frames, refs) = state, place
         _, height, width = z1.shape
         temporal = self.layer("dynamics_prior.temporal", hidden)
         persist, momentum = np.split(self.layer("dynamics_prior.gates", temporal, "gate"), 2)
         base = np.clip((persist * z1 + momentum * (z1 - z2) + 32) >> 6, -(2**20), 2**20)
         z, known = np.zeros_like(z1), np.zeros((height, width), bool)
+        said = [quality, 64 * refs]
+        if self.is_kinematic:
+            gate = self.layer("dynamics_prior.near", temporal, "gate")
+            far = (t + 1, num_frames - 1 - t) if refs else (0, abs(t - num_frames // 2))
+            said += compand(np.array(far)).tolist()
         for cells in lattice(height, width):
             innovation = compand((z - base) * known)
             seen = self.layer("dynamics_prior.embed", innovation, "signed") * known
             context = self.layer("dynamics_prior.context", seen)
-            constant = np.zeros((2, height, width), np.int64)
-            constant[0], constant[1] = quality, 64 * refs
+            constant = np.zeros((len(said), height, width), np.int64)
+            constant += np.array(said)[:, None, None]
             hid = self.layer("dynamics_prior.mix", np.concatenate([temporal, context, constant]))
             head = self.layer("dynamics_prior.head", hid, None)
-            self._exchange(z, self.finish(head, base, quality), cells, exchange)
+            moved = base.copy()
+            for y, x in cells if self.is_kinematic else []:
+                near = [
+                    np.clip((z - base)[:5, v, u], -(2**20), 2**20)
+                    for v in range(max(y - 1, 0), min(y + 2, height))
+                    for u in range(max(x - 1, 0), min(x + 2, width))
+                    if known[v, u]
+                ]
+                count = max(len(near), 1)
+                mean = (2 * sum(near, np.zeros(5, np.int64)) + count) // (2 * count)
+                moved[:5, y, x] += (gate[:, y, x] * mean + 32) >> 6
+            moved = np.clip(moved, -(2**20), 2**20)
+            self._exchange(z, self.finish(head, moved, quality), cells, exchange)
             for y, x in cells:
                 known[y, x] = True
         change = np.concatenate([compand(z), compand(z - z1)])

@@ -81,7 +81,8 @@ def test_motion_of_a_shifted_picture_is_found():
     frames = torch.cat([waves(0.25 * t, -0.5 * t) for t in range(1, 5)])
     planes = (planes_of(waves()), planes_of(waves(1.25, -2.5)))
     begin = torch.zeros(4, 5, 4, 6)
-    found = align(model, frames, planes, begin, 80, 12, [slice(0, 3), slice(3, 4)], Crew.alone())
+    setting = (80, encoder_lagrangian(80), 12, [slice(0, 3), slice(3, 4)], Crew.alone())
+    found = align(model, frames, planes, begin, *setting)
     unit = model.z_steps(80)[:, :5]
 
     def error(symbols: torch.Tensor) -> float:
@@ -96,7 +97,7 @@ def test_motion_of_a_shifted_picture_is_found():
 def test_with_one_plane_only_the_mean_moves():
     model = SpatialModel(SpatialConfig()).requires_grad_(False)
     begin = torch.rand(3, 5, 4, 6)
-    setting = (50, 2, [slice(0, 3)], Crew.alone())
+    setting = (50, encoder_lagrangian(50), 2, [slice(0, 3)], Crew.alone())
     found = align(
         model, waves(1, 1).expand(3, -1, -1, -1), (None, planes_of(waves())), begin, *setting
     )

@@ -198,8 +198,9 @@ def test_bits_equal_a_plain_computation(clip):
     before = previous = np.zeros_like(z[0])
     hidden = np.zeros((32, *z.shape[2:]), np.int64)
     for t in range(len(z)):
-        listen = tables.listen(z[t], z_bits[t])
-        coded, hidden = judge.dynamics(previous, before, hidden, 70, True, listen)
+        place = (t, len(z), True)
+        listen = tables.listen(judge.lifted(z[t], 70, place), z_bits[t])
+        coded, hidden = judge.dynamics((previous, before, hidden), 70, place, listen)
         before, previous = previous, coded
     assert np.allclose(gop.f_bits, f_bits, rtol=1e-12, atol=0)
     assert np.allclose(gop.z_bits, z_bits, rtol=1e-12, atol=0)

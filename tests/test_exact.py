@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,14 +23,19 @@ from tests import referee
 SIZE = (5, 7)
 
 
-@pytest.fixture(scope="module")
-def model() -> SpatialModel:
-    return load_model().model
+@pytest.fixture(scope="module", params=["natural", "natural-1"])
+def path(request: pytest.FixtureRequest) -> Path:
+    return find_model(request.param)
 
 
 @pytest.fixture(scope="module")
-def judge() -> referee.Referee:
-    return referee.Referee(find_model(None))
+def model(path: Path) -> SpatialModel:
+    return load_model(str(path)).model
+
+
+@pytest.fixture(scope="module")
+def judge(path: Path) -> referee.Referee:
+    return referee.Referee(path)
 
 
 def some_symbols(seed: int, *shape: int) -> np.ndarray:
@@ -108,16 +114,44 @@ def test_dynamics_prior_equals_int64_referee(model, judge, refs):
     expected = []
     z1 = z2 = np.zeros_like(z[0])
     hidden = np.zeros((DynamicsPrior.HIDDEN, *SIZE), np.int64)
-    for frame in z:
+    for t, frame in enumerate(z):
 
         def exchange(mean, index, cells, frame=frame):
             expected.append((mean[None], index[None]))
             return np.stack([frame[:, y, x] for y, x in cells], 1)
 
-        coded, hidden = judge.dynamics(z1, z2, hidden, 50, refs, exchange)
+        place = (t, len(z), refs)
+        coded, hidden = judge.dynamics((z1, z2, hidden), 50, place, exchange)
         z1, z2 = coded, z1
     got = record_dynamics(model.dynamics_prior, z[:, None], 50, refs)
     assert len(got) == 20 and same(got, expected)
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 7, 128])
+@pytest.mark.parametrize("refs", [False, True])
+def test_lifting_equals_int64_referee_and_is_undone(model, judge, num_frames, refs):
+    """Whatever the symbols; at their limit, too."""
+    z = with_extremes(some_symbols(8, num_frames, model.config.z_channels, *SIZE))
+    z[:, :4, 0, 0] = 2**30
+    prior, place = model.dynamics_prior, Place.whole(num_frames, refs)
+    for quality in (0, 37, 100):
+        lifted = prior.lifted(torch.from_numpy(z).double(), quality, place)
+        expected = [judge.lifted(x, quality, (t, num_frames, refs)) for t, x in enumerate(z)]
+        assert np.array_equal(lifted.long().numpy(), np.stack(expected))
+        assert np.array_equal(prior.unlifted(lifted, quality, place).long().numpy(), z)
+
+
+def test_constant_velocity_is_expected():
+    """Of what moves by v pixels a frame nothing is left of the mean but what rounding makes."""
+    velocity, num_frames = torch.tensor([3.0, -1.25]), 8
+    place, ratio = Place.whole(num_frames, True), torch.tensor([64.0, 32.0])
+    t = torch.arange(num_frames)[:, None]
+    to_previous, to_current = -velocity * (t + 1), velocity * (num_frames - 1 - t)
+    mean, half = (to_previous + to_current) / 2, (to_previous - to_current) / 2
+    unit = torch.tensor([0.25, 0.25])
+    symbols = torch.cat([mean / unit, half / (unit * ratio / 64)], 1)[:, :, None, None].round()
+    assert symbols[:, :2].abs().max() > 30
+    assert place.lifted(symbols, ratio)[:, :2].abs().max() <= 1
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

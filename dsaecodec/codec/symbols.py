@@ -74,7 +74,7 @@ class Wish(NamedTuple):
     stiffness: Tensor
 
 
-def choose_symbols(wish: Wish, mean: Tensor, index: Tensor) -> Tensor:
+def choose_symbols(wish: Wish, mean: Tensor, index: Tensor, limit: int = SYMBOL_LIMIT) -> Tensor:
     """Rate-distortion optimised rounding: pull values to the mean by what a bit is worth there.
 
     A Laplace prior of scale b charges log2(e)/b bits for each unit of distance from its mean μ, so
@@ -84,16 +84,19 @@ def choose_symbols(wish: Wish, mean: Tensor, index: Tensor) -> Tensor:
     distance = wish.values - mean / MEAN_UNITS
     shift = LOG2_E / (2 * scale_of(index) * wish.stiffness)
     pulled = wish.values - torch.sign(distance) * torch.minimum(distance.abs(), shift)
-    return torch.floor(pulled + 0.5).clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+    return torch.floor(pulled + 0.5).clamp(-limit, limit)
 
 
-def pass_symbols(coder: Coder, wish: Wish | None, mean: Tensor, index: Tensor) -> Tensor:
+def pass_symbols(
+    coder: Coder, wish: Wish | None, mean: Tensor, index: Tensor, limit: int = SYMBOL_LIMIT
+) -> Tensor:
     """Code symbols of a prior's (mean, index); without a wish the coder is a decoder.
 
     Args:
         coder: encoder, decoder or counter.
         wish: what to say, float64.
         mean, index: integers, in coding order.
+        limit: an encoder's largest symbol.
 
     Returns:
         The symbols, shaped as `mean`.
@@ -102,7 +105,7 @@ def pass_symbols(coder: Coder, wish: Wish | None, mean: Tensor, index: Tensor) -
     table = table_index(fraction, index).flatten().numpy().astype(np.uint16)
     offset = None
     if wish is not None:
-        symbols = choose_symbols(wish, mean, index)
+        symbols = choose_symbols(wish, mean, index, limit)
         offset = (symbols - integer).flatten().numpy().astype(np.int32)
     coded = torch.from_numpy(coder.code(table, offset).astype(np.float64))
     return integer + coded.view_as(integer)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from dsaecodec.codec.threads import Crew
 from dsaecodec.spatial.kinematics import HALF, MEAN, RATIO_ONE, Place
-from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel, encoder_lagrangian
+from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel
 from dsaecodec.spatial.motion import BLOCK, sample, smooth
 from dsaecodec.spatial.synthesis import Motion, Planes, expand_planes
 
@@ -44,6 +44,7 @@ def align(
     planes: tuple[Planes | None, Planes],
     motion: Tensor,
     quality: int,
+    lmbda: float,
     steps: int,
     parts: Sequence[slice],
     crew: Crew,
@@ -55,7 +56,8 @@ def align(
         luma: frames of a GOP [T, 1, H, W], code values - 128, of any type.
         planes: of the previous GOP, None where frames use their own alone, and of this one.
         motion: in symbols, [T, 5, h, w]; of frames with one plane only the mean motion moves.
-        quality: 0…100.
+        quality: of the symbols, 0…100.
+        lmbda: squared grey levels a bit.
         steps: how many.
         parts: frames that are worked on at once.
         crew: does the work.
@@ -89,8 +91,8 @@ def align(
         works = [crew.submit(partial(part_of_step, seen[part], part, coarse)) for part in parts]
         slope, curvature = (torch.cat(x) for x in zip(*(w.result() for w in works), strict=True))
         slope, curvature = (
-            slope / encoder_lagrangian(quality),
-            curvature / encoder_lagrangian(quality),
+            slope / lmbda,
+            curvature / lmbda,
         )
         rate_slope, rate_curvature = _rate_terms(motion)
         diagonal = torch.diag_embed((rate_curvature + DAMPING).permute(0, 2, 3, 1))

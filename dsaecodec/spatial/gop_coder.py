@@ -9,10 +9,12 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from dsaecodec.codec.symbols import Coder, Wish, choose_symbols, pass_symbols
+from dsaecodec.codec.symbols import SYMBOL_LIMIT, Coder, Wish, choose_symbols, pass_symbols
 from dsaecodec.spatial.kinematics import HALF, MEAN, Place
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.prior import Exchange
+
+LIFTED_LIMIT = 8 * SYMBOL_LIMIT  # holds a mean and LARGEST_RATIO / RATIO_ONE halves
 
 
 class Target(NamedTuple):
@@ -91,9 +93,10 @@ def _exchange_lifted(coder: Coder, target: Target, ratio: Tensor, place: Place) 
         wish = target.at(rows)
         of_half = Wish(*(x[:, HALF] for x in wish))
         half = choose_symbols(of_half, mean[:, HALF], index[:, HALF])
-        left = wish.values[:, MEAN] - place.expected_mean(half, ratio)
+        left = wish.values[:, MEAN].clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+        left = left - place.expected_mean(half, ratio)
         values = torch.cat([left, wish.values[:, MEAN.stop :]], 1)
-        return pass_symbols(coder, wish._replace(values=values), mean, index)
+        return pass_symbols(coder, wish._replace(values=values), mean, index, LIFTED_LIMIT)
 
     return exchange
 

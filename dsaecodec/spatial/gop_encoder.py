@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bitstream import Gop, Segment, SymbolEncoder
-from bitstream.limits import MAX_CODER_BYTES
+from bitstream.limits import MAX_CODER_BYTES, MAX_QUALITY
 from dsaecodec.codec.gop_plan import GopPlan
 from dsaecodec.codec.preset import PRESETS, Preset
 from dsaecodec.codec.symbols import Coder, Unheard
@@ -142,8 +142,19 @@ class SpatialGopEncoder:
         self.size = grid_size(height, width)
         self.chunk = chunk_frames(height, width)
         self.cost_before = self.cost_after = 0.0
+        self._boost = 0
         self._previous: Planes | None = None
         self._was_split: dict[int, bool] = {}  # the last plan of so many frames
+
+    @property
+    def coded_quality(self) -> int:
+        """The quality in the stream of the GOP at hand."""
+        return min(self.quality + self._boost, MAX_QUALITY)
+
+    @property
+    def lmbda(self) -> float:
+        """λ of J = D + λ·R, see `encoder_lagrangian`."""
+        return encoder_lagrangian(self.quality)
 
     @property
     def model(self) -> SpatialModel:
@@ -209,7 +220,7 @@ class SpatialGopEncoder:
         plan = draft.inference.plan
         count = len(plan.frames)
         segment = Segment(0, count, dynamics)
-        return Gop(self.quality, plan.refs_previous, count, draft.content, (segment,))
+        return Gop(self.coded_quality, plan.refs_previous, count, draft.content, (segment,))
 
     def _infer(self, plan: GopPlan, known: ClassicalMotion) -> Draft:
         """Code the content of a GOP, and infer its dynamics, as its frames are at first sight."""
@@ -217,6 +228,7 @@ class SpatialGopEncoder:
             plan = replace(plan, anchor=0)
         assert self._previous or not plan.refs_previous, "the first GOP has nothing to refer to"
         previous = self._previous if plan.refs_previous else None
+        self._boost = boost(len(plan.frames))
         frames = to_tensors(plan.frames, self.height, self.width)
         frames = Yuv(*(x.to(self.loaded.device) for x in frames))
         f_hyper, f = self.infer_content(frames, plan.anchor)
@@ -236,7 +248,7 @@ class SpatialGopEncoder:
         found = draft.inference
         parts, ends = self._parts(len(found.plan.frames)), (found.previous, draft.planes)
         motion = found.motion.values.to(self.loaded.device)
-        setting = (self.quality, self.preset.motion_steps, parts, self.crew)
+        setting = (self.coded_quality, self.lmbda, self.preset.motion_steps, parts, self.crew)
         motion = align(self.model, found.frames.luma, ends, motion, *setting).cpu()
         return replace(found, motion=found.motion._replace(values=motion))
 
@@ -256,19 +268,19 @@ class SpatialGopEncoder:
 
     def infer_content(self, frames: Yuv, anchor: int) -> tuple[Target, Target]:
         """Targets of f_hyper and f, on the CPU."""
-        steps = self.model.f_steps(self.quality)
+        steps = self.model.f_steps(self.coded_quality)
         scaled = self.model.content_posterior(floats(frames, slice(anchor, anchor + 1))) / steps
         hyper = self.model.content_posterior.infer_hyper(scaled)
-        stiffness = CONTENT_REACH * steps.square() / encoder_lagrangian(self.quality)
+        stiffness = CONTENT_REACH * steps.square() / self.lmbda
         return fixed(hyper.cpu()), Target(scaled.cpu(), stiffness.cpu())
 
     def code_content(
         self, f_hyper: Target, f: Target, coder: Coder
     ) -> tuple[Tensor, Tensor, Planes]:
         """Code f_hyper and f: their symbols, and the planes they decode to."""
-        symbols = code_content(self.model, coder, self.size, self.quality, (f_hyper, f))
-        f_hat = symbols[1].float().to(self.loaded.device) * self.model.f_steps(self.quality)
-        return *symbols, self.model.synthesize_content(f_hat, self.quality)
+        symbols = code_content(self.model, coder, self.size, self.coded_quality, (f_hyper, f))
+        f_hat = symbols[1].float().to(self.loaded.device) * self.model.f_steps(self.coded_quality)
+        return *symbols, self.model.synthesize_content(f_hat, self.coded_quality)
 
     def infer_motion(
         self,
@@ -301,13 +313,13 @@ class SpatialGopEncoder:
             chains.append(self.crew.submit(partial(against, previous, 0, known.to_previous)))
         to_current, to_previous = chains[0].result(), chains[-1].result()
         both = torch.cat([to_previous, to_current], 2)
-        side = self.model.z_steps(self.quality)[:, :SIDE_CHANNELS]
+        side = self.model.z_steps(self.coded_quality)[:, :SIDE_CHANNELS]
 
         def judge(part: slice) -> tuple[Tensor, Tensor]:
             seen = luma[:, part]
             motion = self.model.judge_motion(seen, previous or planes, planes, both[:, part])
             stiffness = motion_stiffness(frames.luma[part].float())
-            return motion / side, stiffness * side.square() / encoder_lagrangian(self.quality)
+            return motion / side, stiffness * side.square() / self.lmbda
 
         judged = [self.crew.submit(partial(judge, part)) for part in self._parts(luma.shape[1])]
         values, stiffness = zip(*(future.result() for future in judged), strict=True)
@@ -324,7 +336,7 @@ class SpatialGopEncoder:
         """
         plan, motion = found.plan, found.motion
         place = Place.whole(len(plan.frames), plan.refs_previous)
-        setting = (self.size, self.quality, place)
+        setting = (self.size, self.coded_quality, place)
         parts = self._parts(len(plan.frames))
         channels = self.model.config.z_channels - SIDE_CHANNELS
 
@@ -345,9 +357,7 @@ class SpatialGopEncoder:
                 z = [next(symbols)[:, :SIDE_CHANNELS] for _ in range(part.start, part.stop)]
                 yield torch.cat(z).float()
 
-        stiffness = self.model.z_steps(self.quality).square().cpu() / encoder_lagrangian(
-            self.quality
-        )
+        stiffness = self.model.z_steps(self.coded_quality).square().cpu() / self.lmbda
         stiffness[:, :SIDE_CHANNELS] = math.inf
 
         def whole() -> Iterator[Target]:
@@ -371,13 +381,21 @@ class SpatialGopEncoder:
             motion: symbols of motion and mixing of the frames, [T, 5, h, w].
             part: which frames.
         """
-        model, steps = self.model, self.model.z_steps(self.quality)
+        model, steps = self.model, self.model.z_steps(self.coded_quality)
         motion = motion.to(steps) * steps[:, :SIDE_CHANNELS]
         a, b = (expand_planes(p, len(motion)) for p in (found.previous or planes, planes))
         dense = model.frame_synthesis.motion(a, b, motion)
         prediction, _ = model.frame_synthesis.predict(a, b, dense)
         residual = model.dynamics_posterior.infer_residual(floats(found.frames, part), prediction)
         return (residual / steps[:, SIDE_CHANNELS:]).cpu()
+
+
+def boost(num_frames: int) -> int:
+    """What a GOP's quality exceeds the wanted one by: the more frames live on its content."""
+    return BOOSTS.get(num_frames.bit_length(), max(BOOSTS.values()) if num_frames >= 64 else 0)
+
+
+BOOSTS = {7: 0, 6: 0}
 
 
 def _split_ratio(plan: GopPlan) -> float:

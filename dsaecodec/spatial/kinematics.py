@@ -17,7 +17,7 @@ from torch import Tensor
 from dsaecodec.exact import SIGNED_MAX, compand, round_ste
 
 RATIO_ONE = 64  # fixed-point one of the ratio of two steps
-LARGEST_RATIO = 1024
+LARGEST_RATIO = 4 * RATIO_ONE
 SYMBOL_BOUND = 2**20  # halves are clamped here: products stay exact in float64
 MEAN, HALF = slice(0, 2), slice(2, 4)  # channels of z_t
 

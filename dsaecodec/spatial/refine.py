@@ -29,7 +29,7 @@ from dsaecodec.codec.symbols import Unheard
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.likelihood import MEAN_UNITS
 from dsaecodec.spatial.code_length import Parameters, content_parameters, iter_dynamics_parameters
-from dsaecodec.spatial.model import CONTENT_REACH, SIDE_CHANNELS, encoder_lagrangian
+from dsaecodec.spatial.model import CONTENT_REACH, SIDE_CHANNELS
 from dsaecodec.spatial.pictures import floats
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
@@ -107,7 +107,7 @@ class _Trial:
     def __init__(
         self, encoder: SpatialGopEncoder, found: Inference, f_hyper: Tensor, f: Tensor, z: Tensor
     ) -> None:
-        model, quality = encoder.model, encoder.quality
+        model, quality = encoder.model, encoder.coded_quality
         self.encoder, self.found = encoder, found
         self.f, self.motion = f.float(), z[:, :SIDE_CHANNELS].float()
         said_f = content_parameters(model.content_prior, f_hyper, f.double(), quality)
@@ -123,7 +123,7 @@ class _Trial:
     def _descend(self, z: Tensor) -> None:
         """Add the dynamics to the cost, and find the gradients, a few frames at a time."""
         encoder, refs = self.encoder, self.found.previous is not None
-        model, quality = encoder.model, encoder.quality
+        model, quality = encoder.model, encoder.coded_quality
         f = self.f.to(encoder.loaded.device).requires_grad_()
         with torch.no_grad():  # its graph is large: it is made again when frames are done
             planes = model.synthesize_content(f * model.f_steps(quality), quality)
@@ -139,7 +139,7 @@ class _Trial:
 
     def _descend_frames(self, z: Tensor, part: slice, planes: Planes, heard: Parameters) -> None:
         """Some frames: their cost, the gradients of their motion and of the planes."""
-        device, lmbda = self.encoder.loaded.device, encoder_lagrangian(self.encoder.quality)
+        device, lmbda = self.encoder.loaded.device, self.encoder.lmbda
         self.cost += float(heard.bits(z[part]).sum())
         mean, index = heard.mean[:, SIDE_CHANNELS:], heard.index[:, SIDE_CHANNELS:]
         symbols = z[part, SIDE_CHANNELS:]
@@ -160,15 +160,11 @@ class _Trial:
 
     def _descend_content(self, f: Tensor, grads: list[Tensor | None], num_frames: int) -> None:
         """From the gradients of the planes, and the content's own error, to that of f."""
-        model, quality = self.encoder.model, self.encoder.quality
+        model, quality = self.encoder.model, self.encoder.coded_quality
         planes = model.synthesize_content(f * model.f_steps(quality), quality)
         anchor = self.found.plan.anchor
         frame = floats(self.found.frames, slice(anchor, anchor + 1))
-        leaning = (
-            _leaning(num_frames)
-            * _squared_error(frame, planes.picture)
-            / encoder_lagrangian(quality)
-        )
+        leaning = _leaning(num_frames) * _squared_error(frame, planes.picture) / self.encoder.lmbda
         self.judged += float(leaning.detach())
         pairs = [(x, g) for x, g in zip(_tensors(planes), grads, strict=True) if g is not None]
         torch.autograd.backward([leaning, *(x for x, _ in pairs)], [None, *(g for _, g in pairs)])
@@ -186,7 +182,7 @@ class _Trial:
     ) -> tuple[Tensor, Tensor]:
         """Squared error of some frames, and the bits of their residual."""
         model, previous = self.encoder.model, self.found.previous
-        steps = model.z_steps(self.encoder.quality)
+        steps = model.z_steps(self.encoder.coded_quality)
         a, b = (expand_planes(p, len(motion)) for p in (previous or planes, planes))
         synthesis = model.frame_synthesis
         dense = synthesis.motion(a, b, motion * steps[:, :SIDE_CHANNELS])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -38,7 +38,7 @@ LARGEST = 512  # pixels of a side: what the last stage needs of memory grows wit
 POLL_SECONDS = 0.5
 QUALITIES = (5, 96)
 SUFFIX = ".safetensors"
-_Packed = tuple[str, NDArray[np.uint8], NDArray[np.uint8], int, int]
+_Packed = tuple[str, NDArray[np.uint8], NDArray[np.uint8], int, int, bool]
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,18 @@ class CodedGop:
         return bits_f, said.bits(z).sum()
 
 
-def encode_shot(loaded: LoadedModel, shot: Shot, quality: int, gop: int) -> list[CodedGop]:
-    """Encode a shot and read its symbols back."""
+def encode_shot(
+    loaded: LoadedModel, shot: Shot, quality: int, gop: int, *, lone: bool = False
+) -> list[CodedGop]:
+    """Encode a shot and read its symbols back.
+
+    Args:
+        loaded: the model.
+        shot: frames.
+        quality: 0…100.
+        gop: longest GOP.
+        lone: no more than one such GOP, whose only content is its own, and that is not halved.
+    """
     # What only the coder needs: a machine that trains the first stages may lack its library.
     from bitstream import SymbolDecoder
     from dsaecodec.codec.gop_plan import plan_gops
@@ -94,8 +104,9 @@ def encode_shot(loaded: LoadedModel, shot: Shot, quality: int, gop: int) -> list
         Frame420(y.numpy(), c[0].numpy(), c[1].numpy())
         for y, c in zip(shot.luma, shot.chroma, strict=True)
     )
-    encoder, coded = SpatialGopEncoder(loaded, height, width, quality), []
-    for plan in plan_gops(islice(frames, LONGEST), gop):
+    preset = replace(PRESETS["medium"], halves=not lone)
+    encoder, coded = SpatialGopEncoder(loaded, height, width, quality, preset=preset), []
+    for plan in plan_gops(islice(frames, gop if lone else LONGEST), gop):
         with limited_threads(None):
             for data in encoder.encode(plan):
                 coder = SymbolDecoder(data.content, loaded.tables)
@@ -118,23 +129,28 @@ class Choice:
         shot: which.
         quality: at which to encode it.
         gop: longest GOP.
+        lone: whether it is coded as a single GOP, see `encode_shot`.
         file: that keeps its symbols.
     """
 
     shot: Shot
     quality: int
     gop: int
+    lone: bool
     file: Path
 
     def packed(self) -> _Packed:
         """What another process needs, as arrays: tensors would travel through shared memory."""
         shot = self.shot.middle(LARGEST)
         luma, chroma = (x[:LONGEST].cpu().numpy() for x in (shot.luma, shot.chroma))
-        return self.shot.name, luma, chroma, self.quality, self.gop
+        return self.shot.name, luma, chroma, self.quality, self.gop, self.lone
 
 
 def choose(shots: Sequence[Shot], count: int, seed: int, folder: Path) -> list[Choice]:
-    """Random shots at random qualities, in GOPs of full and of half length.
+    """Random shots at random qualities, in GOPs of full and of half length; some again, alone.
+
+    Encoders rarely make GOPs of several frames with a single content, but where they do it saves
+    most: a quarter of the shots are coded as such ones of 16, 32 or 64 frames, too.
 
     Args:
         shots: clips to choose from.
@@ -146,9 +162,13 @@ def choose(shots: Sequence[Shot], count: int, seed: int, folder: Path) -> list[C
     picks = torch.randperm(len(shots), generator=generator_of(seed, 0))[:count].tolist()
     qualities = torch.randint(*QUALITIES, (len(picks),), generator=generator_of(seed, 1)).tolist()
     longest = PRESETS["medium"].gop
+    chosen = [(shots[pick], quality) for pick, quality in zip(picks, qualities, strict=True)]
     return [
-        Choice(shots[pick], quality, longest if i % 4 else longest // 2, folder / f"{i:04}{SUFFIX}")
-        for i, (pick, quality) in enumerate(zip(picks, qualities, strict=True))
+        Choice(*one, longest if i % 4 else longest // 2, False, folder / f"{i:04}{SUFFIX}")
+        for i, one in enumerate(chosen)
+    ] + [
+        Choice(*one, longest >> i % 3, True, folder / f"{i:04}-lone{SUFFIX}")
+        for i, one in enumerate(chosen[::4])
     ]
 
 
@@ -198,9 +218,9 @@ def _leave_interrupts() -> None:
 def _encode_to_file(weights: Path, packed: _Packed, file: Path) -> None:
     torch.set_num_threads(1)
     loaded = load_model(str(weights), "cpu")
-    name, luma, chroma, quality, gop = packed
+    name, luma, chroma, quality, gop, lone = packed
     shot = Shot(name, torch.from_numpy(luma), torch.from_numpy(chroma))
-    coded = encode_shot(loaded, shot, quality, gop)
+    coded = encode_shot(loaded, shot, quality, gop, lone=lone)
     tensors = {}
     for i, part in enumerate(coded):
         facts = (part.quality, part.refs_previous, part.num_pixels, part.num_bytes)
