@@ -28,6 +28,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 from bitstream import CodecError, scan
 from tests.fuzz.mutate import Mutator, raw_mutant
@@ -92,9 +93,9 @@ class Trial:
         return self._target.run(data, depth)
 
 
-def work(pipe: Connection, seeds: dict[str, bytes], jobs: list[Job]) -> None:
+def work(pipe: Connection, seeds: dict[str, bytes], jobs: list[Job], folder: Path) -> None:
     """Runs jobs and tells of each."""
-    mutants, trial = Mutants(seeds), Trial(Target())
+    mutants, trial = Mutants(seeds), Trial(Target(folder))
     pipe.send(None)
     for job in jobs:
         outcome = trial.run(job, mutants.make(job)[0])
@@ -102,10 +103,17 @@ def work(pipe: Connection, seeds: dict[str, bytes], jobs: list[Job]) -> None:
 
 
 class Watch:
-    """Runs jobs in a process, and in another where that one dies, hangs or grows too large."""
+    """Runs jobs in a process, and in another where that one dies, hangs or grows too large.
 
-    def __init__(self, seeds: dict[str, bytes], hang: float, memory: float) -> None:
-        self._seeds, self._hang, self._memory = seeds, hang, memory
+    Args:
+        seeds: valid streams by name.
+        folder: for what the process writes.
+        hang: seconds within which it is to be heard.
+        memory: MiB that it may take.
+    """
+
+    def __init__(self, seeds: dict[str, bytes], folder: Path, hang: float, memory: float) -> None:
+        self._seeds, self._folder, self._hang, self._memory = seeds, folder, hang, memory
         self.peak = 0.0
         self._context = get_context("spawn")
 
@@ -130,7 +138,8 @@ class Watch:
 
     def _start(self, jobs: list[Job]) -> tuple[Connection, BaseProcess]:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=work, args=(theirs, self._seeds, jobs), daemon=True)
+        given = (theirs, self._seeds, jobs, self._folder)
+        process = self._context.Process(target=work, args=given, daemon=True)
         process.start()
         theirs.close()
         if not ours.poll(START_SECONDS):
@@ -186,8 +195,14 @@ def main() -> int:
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"))
     parser.add_argument("-o", "--out", type=Path, help="CSV of the table")
     args = parser.parse_args()
+    with TemporaryDirectory(prefix="dsz-fuzz-") as folder:
+        return run(args, Path(folder))
+
+
+def run(args: argparse.Namespace, folder: Path) -> int:
+    """The whole of it."""
     seeds = golden_streams() | drawn_streams()
-    mutants, watch = Mutants(seeds), Watch(seeds, args.hang, args.memory)
+    mutants, watch = Mutants(seeds), Watch(seeds, folder, args.hang, args.memory)
     rows, classes, failed = [], Counter[str](), 0
     begin = time.monotonic()
     for kind, total in ((RAW, args.raw), (SIGNED, args.signed)):

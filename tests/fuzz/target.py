@@ -4,7 +4,6 @@ that is not an error of the codec's own.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -15,8 +14,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 
+import dsaecodec
 from bitstream import CodecError, StreamReader, SymbolDecoder, scan
 from dsaecodec.codec import Decoder
 from dsaecodec.codec.family import open_gop_decoder
@@ -26,8 +27,8 @@ from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.video import VideoWriter
 
 MODELS = ("natural", "balls", "sprites")
-MOST_SYMBOL_PIXELS = 1 << 17  # of all frames; beyond, only the reading is tried
-MOST_PICTURE_PIXELS = 1 << 15
+MOST_PIXELS = 1 << 17  # of all frames; beyond, only the reading is tried
+SUFFIXES = (".mkv", ".mp4", ".y4m")
 CANNOT_BE_SOUGHT = "time "  # how a refusal of a time outside the stream begins
 
 
@@ -37,7 +38,7 @@ class Depth:
 
     Attributes:
         symbols, pixels: decode these.
-        file: write a video with the sound, too.
+        file: look at it through the Python interface, and write a video with the sound, too.
         signed_coders: coder bytes pass that decode to symbols but are not the shortest: the same
             symbols would have come of those that are.
     """
@@ -49,12 +50,17 @@ class Depth:
 
 
 class Target:
-    """Runs streams with the shipped models, each loaded once."""
+    """Runs streams with the shipped models, each loaded once.
 
-    def __init__(self) -> None:
-        self._models = {model.identity: model for model in map(self._load, MODELS)}
+    Args:
+        folder: for the videos written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        loaded = [load_model(name, "cpu") for name in MODELS]
+        self._models = {model.identity: model for model in loaded}
         self._crew = _Symbols(1, torch.device("cpu"))
-        self._folder = Path(tempfile.mkdtemp(prefix="dsz-fuzz-"))
+        self._folder = folder
 
     @property
     def identities(self) -> list[bytes]:
@@ -76,25 +82,24 @@ class Target:
             self._seek(data, summary.duration_ticks)
             where = "model"
             self._model(summary.header.model)
-            if not depth.symbols or pixels > MOST_SYMBOL_PIXELS:
+            if not depth.symbols or pixels > MOST_PIXELS:
                 return "read"
             with _finishing(depth.signed_coders):
                 where = "symbols"
                 self._symbols(data)
-                if not (depth.pixels or depth.file) or pixels > MOST_PICTURE_PIXELS:
+                if not depth.pixels:
                     return "symbols"
                 where = "pixels"
-                self._pixels(data, summary.num_frames)
+                self._pixels(data, summary.num_frames, summary.duration_ticks)
                 if not depth.file:
                     return "pixels"
+                where = "arrays"
+                self._arrays(data)
                 where = "file"
                 self._write(data)
             return "file"
         except CodecError as error:
             return f"{where}: {type(error).__name__}"
-
-    def _load(self, name: str) -> LoadedModel:
-        return load_model(name, "cpu")
 
     def _model(self, identity: bytes) -> LoadedModel:
         if identity not in self._models:
@@ -124,21 +129,36 @@ class Target:
                 for _ in decoder.frames(segment, range(0)):
                     raise AssertionError("no frame was wanted")
 
-    def _pixels(self, data: bytes, num_frames: int) -> None:
+    def _pixels(self, data: bytes, num_frames: int, duration: int) -> None:
+        """Decodes all frames, and one from the middle."""
         frames = list(self._decoder(data))
         assert len(frames) == num_frames
+        if duration:  # with very many frames a second the stream may end in its first tick
+            middle = Fraction(duration // 2, 90_000)
+            assert len(list(self._decoder(data, start=middle, num_frames=1))) == 1
         header = StreamReader(BytesIO(data)).header
         assert all(frame.y.shape == (header.height, header.width) for frame in frames)
 
     def _write(self, data: bytes) -> None:
-        """Writes what a user would: a file with the sound, from the middle as well."""
+        """Writes what a user would: a file with the sound."""
         decoder = self._decoder(data, with_sound=True)
-        path = self._folder / "out.mkv"
+        path = self._folder / f"out{SUFFIXES[len(data) % len(SUFFIXES)]}"
         with VideoWriter(str(path), decoder.info, overwrite=True, sound=decoder.sound) as writer:
             for frame in decoder:
                 writer.write(frame)
                 writer.write_sound(decoder.take_sound())
             writer.write_sound(decoder.take_sound())
+
+    def _arrays(self, data: bytes) -> None:
+        """What the Python interface shows of the last GOP."""
+        with (
+            patch("dsaecodec.latents.load_model", self._given),
+            dsaecodec.open(data) as clip,
+        ):
+            gop = clip.gops[-1]
+            assert np.isfinite(gop.f_bits).all() and np.isfinite(gop.z_bits).all()
+            assert len(gop.z_symbols) == len(gop.z_hat) == gop.num_frames
+            assert clip[-1].shape == (clip.height, clip.width, 3)
 
     def _decoder(self, data: bytes, **options: Any) -> Decoder:
         with patch("dsaecodec.codec.decoder.load_model", self._given):
