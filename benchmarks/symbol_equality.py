@@ -1,8 +1,8 @@
-"""The same symbols everywhere: `python benchmarks/symbol_equality.py -o OUT [--python OTHER/bin/python]`.
+"""The same symbols everywhere: `python benchmarks/symbol_equality.py -o OUT [--python OTHER]`.
 
 Every setting is a process of its own that decodes every file: threads, instruction sets, libraries
 switched off or told to be less exact, how many frames at once, from a seek, on a GPU where there is
-one, and with the PyTorch of other environments. Symbols are the SHA-256 of `dsaecodec verify
+one, and with the PyTorch of other interpreters. Symbols are the SHA-256 of `dsaecodec verify
 --json`; pixels are compared sample by sample with those of the first setting.
 
 Files are the golden ones, a drawn clip of 96 frames of 320x180 that is encoded first, and any
@@ -30,9 +30,8 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):  # run as a file: the packages are beside it
-    sys.path[0] = str(ROOT)
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
 
@@ -48,6 +47,7 @@ from dsaecodec.model_io import load_model
 from dsaecodec.spatial import gop_decoder
 from dsaecodec.video import VideoInfo, rgb_to_420
 
+ROOT = Path(__file__).resolve().parents[1]
 MOST_DIFFERENCE = 1  # grey levels
 NOT_HERE = "not here"
 
