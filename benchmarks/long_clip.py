@@ -287,18 +287,20 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=2.0, help="length of the spliced file")
     parser.add_argument("--quality", type=int, default=20)
     parser.add_argument("--every", type=float, default=5.0, metavar="S")
+    parser.add_argument("--without", nargs="*", default=[], help="stages whose files are in OUT")
     parser.add_argument("--decode-all", action="store_true", help="decode the spliced file, too")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     encoded, spliced = args.out / "encoded.dsz", args.out / "spliced.dsz"
-    stages: list[tuple[str, Stage, Path]] = [
+    every: list[tuple[str, Stage, Path]] = [
         ("encode", encode, encoded),
         ("decode", decode, encoded),
         ("splice", splice, spliced),
         ("scan", check, spliced),
     ]
     if args.decode_all:
-        stages.append(("decode spliced", decode, spliced))
+        every.append(("decode spliced", decode, spliced))
+    stages = [stage for stage in every if stage[0] not in args.without]
     samples: list[Sample] = []
     peaks: list[Quarters] = []
     context = get_context("spawn")
