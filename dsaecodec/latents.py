@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitstream import FrequencyTables, Gop, Header, Segment, SymbolDecoder, SymbolEncoder
+from dsaecodec.codec.family import check_header
 from dsaecodec.codec.symbols import SYMBOL_LIMIT, Coder
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.model_io import LoadedModel, load_model
@@ -231,8 +232,10 @@ def open_latents(
 
     Raises:
         ModelError: the weights are missing or not the stream's.
+        MalformedError: the model cannot make the stream's pictures.
     """
     loaded = load_model(model, device, header.model)
+    check_header(loaded, header)
     if loaded.is_vector:
         from dsaecodec.vector.latents import VectorLatents
 

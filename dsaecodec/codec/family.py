@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from bitstream import Gop, Header, Segment
+from bitstream import Gop, Header, MalformedError, Segment
 from bitstream.limits import MAX_GOP_FRAMES
 from dsaecodec.codec.gop_plan import GopPlan, plan_gops, plan_lone_gops
 from dsaecodec.codec.preset import Preset
@@ -85,15 +85,34 @@ def open_gop_decoder(loaded: LoadedModel, header: Header, crew: Crew) -> GopDeco
         crew: does the work; the caller closes it.
 
     Raises:
-        MalformedError: the stream is not one of that family's.
+        MalformedError: see `check_header`.
     """
+    check_header(loaded, header)
     if loaded.is_vector:
         from dsaecodec.vector.gop_decoder import VectorGopDecoder
 
-        return VectorGopDecoder(loaded, header, crew)
+        return VectorGopDecoder(loaded, crew)
     from dsaecodec.spatial.gop_decoder import SpatialGopDecoder
 
     return SpatialGopDecoder(loaded, header, crew)
+
+
+def check_header(loaded: LoadedModel, header: Header) -> None:
+    """Refuse a stream whose pictures its model cannot make.
+
+    Raises:
+        MalformedError: RGB of a spatial model; of a vector model anything but RGB of its size.
+    """
+    found, expected = "RGB" if header.colour.is_rgb else "YUV 4:2:0", "YUV 4:2:0"
+    fits = not header.colour.is_rgb
+    if loaded.is_vector:
+        size = loaded.vector.config.size
+        found, expected = f"{header.width}x{header.height} in {found}", f"{size}x{size} in RGB"
+        fits = (header.width, header.height) == (size, size) and header.colour.is_rgb
+    if not fits:
+        raise MalformedError(
+            f"header: found {found}, expected {expected} for model {header.model.hex()}"
+        )
 
 
 def plan(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from bitstream import Gop, Header, MalformedError, Segment, SymbolDecoder
+from bitstream import Gop, Segment, SymbolDecoder
 from dsaecodec.codec.symbols import SymbolDigest
 from dsaecodec.codec.threads import Crew, limited_threads
 from dsaecodec.model_io import LoadedModel
@@ -21,24 +21,14 @@ class VectorGopDecoder:
 
     Args:
         loaded: the model.
-        header: of the stream.
         crew: says how many threads compute.
-
-    Raises:
-        MalformedError: the stream is not of RGB pictures of the model's size.
     """
 
-    def __init__(self, loaded: LoadedModel, header: Header, crew: Crew) -> None:
+    def __init__(self, loaded: LoadedModel, crew: Crew) -> None:
         self.digest = SymbolDigest()
         self._loaded, self._model, self._threads = loaded, loaded.vector, crew.threads
         self._f = torch.zeros(0)
         self._gop: Gop | None = None
-        size = self._model.config.size
-        if (header.width, header.height) != (size, size) or not header.colour.is_rgb:
-            raise MalformedError(
-                f"header: found {header.width}x{header.height}, {header.colour}, expected "
-                f"{size}x{size} in RGB for model {header.model.hex()}"
-            )
 
     def read_content(self, gop: Gop) -> None:
         """See `GopDecoder`."""

@@ -1,0 +1,1 @@
+"""Mutated streams: nothing but a CodecError ever comes of them."""
