@@ -6,6 +6,7 @@
     ├── OutputError         2   the output cannot be written: exists, no such folder, disk full
     ├── InputVideoError     3   the input video is missing, unreadable or damaged
     ├── BitstreamError      4   the .dsz bytes are wrong (subclasses: see `bitstream.errors`)
+    │   └── LimitError      4   they are not, but ask for more than is allowed
     ├── ModelError          5   weights are missing, damaged or not the stream's
     └── VerificationError   6   a stream decodes, but not to what was expected
 
@@ -21,6 +22,7 @@ __all__ = [
     "CodecError",
     "ConfigError",
     "InputVideoError",
+    "LimitError",
     "ModelError",
     "OutputError",
     "UsageError",
@@ -50,6 +52,10 @@ class InputVideoError(CodecError):
     """The input video is missing, unreadable or damaged."""
 
     exit_code = 3
+
+
+class LimitError(BitstreamError):
+    """A stream asks for more pixels, frames or memory than is allowed, see `limits`."""
 
 
 class ModelError(CodecError):
