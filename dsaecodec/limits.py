@@ -20,8 +20,8 @@ _BATCH_BYTES = 130  # a pixel, for frames that a thread synthesizes
 _FRAME_BYTES = 8  # a pixel, for each frame of a GOP: symbols, and the picture until it is shown
 _CODER_COPIES = 4
 _BATCH_PIXELS = 2**18
-_ENCODER_PLANE_BYTES = 500
-_ENCODER_FRAME_BYTES = 24
+_ENCODER_PLANE_BYTES = 300
+_REFINED = 2  # times as much where latents are refined by their gradient
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,26 @@ class Limits:
             )
 
     def check_input(
-        self, width: int, height: int, longest_gop: int, threads: int | None = None
+        self,
+        width: int,
+        height: int,
+        longest_gop: int,
+        *,
+        refined: bool = False,
+        threads: int | None = None,
     ) -> None:
         """Refuse a video that takes more memory to encode than is allowed.
+
+        Args:
+            width, height: of its pictures.
+            longest_gop: frames that an encoder holds at once.
+            refined: whether the preset refines latents by their gradient.
+            threads: that will encode it, None for all.
 
         Raises:
             InputVideoError: naming what it takes, what is allowed, and what raises it.
         """
-        needed = encoder_bytes(width * height, longest_gop, threads)
+        needed = encoder_bytes(width * height, longest_gop, threads) * (_REFINED if refined else 1)
         allowed = self._memory()
         if allowed is not None and needed > allowed:
             raise InputVideoError(
@@ -139,7 +151,7 @@ def decoder_bytes(pixels: int, longest_gop: int, coder_bytes: int, threads: int 
 def encoder_bytes(pixels: int, longest_gop: int, threads: int | None) -> int:
     """The same of a process that encodes."""
     planes = (_ENCODER_PLANE_BYTES + _BATCH_BYTES * (threads or _cores())) * pixels
-    return _PROGRAM_BYTES + planes + _ENCODER_FRAME_BYTES * pixels * longest_gop
+    return _PROGRAM_BYTES + planes + _FRAME_BYTES * pixels * longest_gop
 
 
 def _cores() -> int:

@@ -118,8 +118,14 @@ def encode_video(
         raise ConfigError(f"GOP of {options.gop} frames: expected 1…{MAX_GOP_FRAMES}")
     begin = time.monotonic()
     longest = options.gop or preset.longest_gop(info.height, info.width)
-    limits = Limits(max_memory=options.max_memory)
-    limits.check_input(info.width, info.height, longest, options.threads)
+    known = [n for n in (info.num_frames, options.num_frames) if n]
+    Limits(max_memory=options.max_memory).check_input(
+        info.width,
+        info.height,
+        min(longest, *known) if known else longest,
+        refined=preset.rounds > 0,
+        threads=options.threads,
+    )
     loaded = load_model(options.model, options.device)
     track = sound.track if sound else None
     writer = StreamWriter(sink, _header(loaded.identity, info, track))

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec.codec.threads import Crew
+from dsaecodec.finite import check_finite
 from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel, encoder_lagrangian
 from dsaecodec.spatial.motion import BLOCK, sample, smooth
 from dsaecodec.spatial.synthesis import Motion, Planes, expand_planes
@@ -73,6 +74,7 @@ def align(
     def part_of_step(symbols: Tensor, part: slice, coarse: bool) -> tuple[Tensor, Tensor]:
         a, b = (expand_planes(plane, len(symbols)) for plane in pair)
         dense = model.frame_synthesis.motion(a, b, symbols * unit)
+        check_finite(*dense)
         frames = luma[part].float()
         if coarse:
             return _error_terms(F.avg_pool2d(frames, 2), small, dense, unit, 2)
@@ -91,9 +93,11 @@ def align(
         rate_slope, rate_curvature = _rate_terms(motion)
         diagonal = torch.diag_embed((rate_curvature + DAMPING).permute(0, 2, 3, 1))
         downhill = (-(slope + rate_slope) * free).permute(0, 2, 3, 1)
-        move = torch.linalg.solve(_matrices(curvature) + diagonal, downhill[..., None])[..., 0]
+        matrices = _matrices(curvature) + diagonal
+        move = torch.linalg.solve_ex(matrices, downhill[..., None])[0][..., 0]
         move = move.permute(0, 3, 1, 2) * free
         motion = motion + move.clamp(-LONGEST_STEP, LONGEST_STEP)
+    check_finite(motion)
     return motion
 
 
