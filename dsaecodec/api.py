@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import bitstream
 from dsaecodec.codec import Decoder, EncodeOptions, EncodeReport, encode_video
 from dsaecodec.errors import BitstreamError
+from dsaecodec.input_file import open_input
 from dsaecodec.limits import DEFAULT_LIMITS, Limits
 from dsaecodec.model_choice import choose_model
 from dsaecodec.model_store import VECTOR, find_model, read_form
@@ -207,7 +208,4 @@ def _iter_rgb(decoder: Decoder, resources: ExitStack) -> Iterator[RgbFrame]:
 
 
 def _open(path: str | os.PathLike[str], resources: ExitStack) -> BinaryIO:
-    try:
-        return resources.enter_context(open(path, "rb"))
-    except OSError as error:
-        raise BitstreamError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+    return resources.enter_context(open_input(path, BitstreamError, os.fspath(path)))

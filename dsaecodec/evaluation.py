@@ -23,6 +23,7 @@ from bitstream.signature import SIGNATURE
 from dsaecodec import model_store
 from dsaecodec.comparison import Comparison, FrameQuality, format_comparison
 from dsaecodec.errors import BitstreamError, ModelError, UsageError
+from dsaecodec.input_file import open_input
 from dsaecodec.limits import DEFAULT_LIMITS, Limits
 from dsaecodec.metrics import MS_SSIM_ABOVE, ms_ssim, rgb_psnr_db, yuv611_psnr_db
 from dsaecodec.rate import bits_per_pixel
@@ -110,10 +111,7 @@ def _open_test(
         return _open_video(source, files)
     name = os.fspath(source)
     with _naming(name):
-        try:
-            file = files.enter_context(open(source, "rb"))  # noqa: SIM115
-        except OSError as error:
-            raise BitstreamError(f"cannot be read: {error.strerror}") from error
+        file = files.enter_context(open_input(source, BitstreamError))
         if not file.seekable():
             raise BitstreamError("is a pipe, expected a file")
         summary = bitstream.scan(file)
