@@ -72,7 +72,7 @@ class Limits:
         allowed = self._memory()
         if allowed is not None and needed > allowed:
             raise LimitError(
-                f"{size} in GOPs of {longest_gop} frames takes some {_shown(needed)} to decode, "
+                f"{size} in GOPs of {_frames(longest_gop)} takes some {_shown(needed)} to decode, "
                 f"{self._allowed(allowed)}",
                 hint=f"--max-memory {_shown(needed)} allows it; fewer --threads need less",
             )
@@ -117,7 +117,7 @@ class Limits:
         allowed = self._memory()
         if allowed is not None and needed > allowed:
             raise InputVideoError(
-                f"{width}x{height} in GOPs of {longest_gop} frames takes some {_shown(needed)} "
+                f"{width}x{height} in GOPs of {_frames(longest_gop)} takes some {_shown(needed)} "
                 f"to encode, {self._allowed(allowed)}",
                 hint=f"a shorter --gop takes less, --max-memory {_shown(needed)} allows it",
             )
@@ -159,6 +159,10 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def _shown(size: int) -> str:
