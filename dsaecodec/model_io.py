@@ -191,17 +191,12 @@ def load_model(
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """State of a model, from a model file or a training checkpoint, to train on from."""
-    if path.suffix == ".safetensors":
-        return load_model(str(path), "cpu").model.state_dict()
-    state: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")["model"]
-    return state
+    """State of a model, from its file, to train on from."""
+    return load_model(str(path), "cpu").model.state_dict()
 
 
 def read_detail(path: Path) -> str:
     """Detail of each block of a vector model, as its file says; empty for anything else."""
-    if path.suffix != ".safetensors":
-        return ""
     model = load_model(str(path), "cpu").model
     if not isinstance(model, VectorModel):
         return ""

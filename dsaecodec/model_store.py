@@ -119,13 +119,11 @@ def read_model_file(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            data = b"" if size > MAX_FILE_BYTES else file.read(MAX_FILE_BYTES + 1)
+            if size > MAX_FILE_BYTES:
+                raise ModelError(f"{path}: {size} bytes, at most {MAX_FILE_BYTES} are allowed")
+            return file.read(size)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    if max(size, len(data)) > MAX_FILE_BYTES:
-        found = max(size, len(data))
-        raise ModelError(f"{path}: {found} bytes, at most {MAX_FILE_BYTES} are allowed")
-    return data
 
 
 def read_form(path: Path) -> str:
