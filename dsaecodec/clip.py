@@ -32,8 +32,7 @@ class Clip:
 
     It holds the stream's bytes, and of what it decodes the last GOPs and frames; no file stays
     open. Leaving a `with` block frees weights and decoded arrays. Use a clip from one thread at a
-    time, or open it once in each: PyTorch's number of threads, which `threads` sets while
-    something is decoded, is the process's.
+    time, or open it once in each.
 
     Attributes:
         header: of the stream.

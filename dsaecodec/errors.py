@@ -11,6 +11,7 @@
     └── VerificationError   6   a stream decodes, but not to what was expected
 
 An output that cannot be written counts as usage: the command line named it, and another one helps.
+So does memory that runs out.
 """
 
 from __future__ import annotations
