@@ -74,6 +74,11 @@ class Gop:
             _check_times(self.times, self.num_frames)
         check_packets(self.sound)
 
+    @property
+    def coder_bytes(self) -> int:
+        """Bytes of all its coders."""
+        return len(self.content) + sum(len(segment.payload) for segment in self.segments)
+
 
 def _check_times(times: tuple[int, ...], num_frames: int) -> None:
     """Checks the times of a GOP by themselves."""

@@ -23,6 +23,7 @@ class Summary:
         compact: it has the compact form.
         num_gops: GOPs.
         num_frames: frames.
+        longest_gop: frames of the longest GOP.
         duration_ticks: end of the last frame, 1/90000 s.
         has_times: at least one GOP states when its frames are shown.
         qualities: smallest and largest quality index of a GOP.
@@ -37,6 +38,7 @@ class Summary:
     compact: bool
     num_gops: int
     num_frames: int
+    longest_gop: int
     duration_ticks: int
     has_times: bool
     qualities: tuple[int, int]
@@ -73,11 +75,12 @@ def scan(source: BinaryIO, on_record: OnRecord | None = None) -> Summary:
             on_record(record)
 
     reader = StreamReader(source, add)
-    num_gops = duration = highest = 0
+    num_gops = duration = highest = longest = 0
     lowest, has_times = MAX_QUALITY, False
     for gop in reader:
         num_gops += 1
         lowest, highest = min(lowest, gop.quality), max(highest, gop.quality)
+        longest = max(longest, gop.num_frames)
         has_times = has_times or gop.times is not None
         first_frame = reader.next_frame - gop.num_frames
         duration = frame_ticks(gop, first_frame, reader.header.fps)[-1]
@@ -87,6 +90,7 @@ def scan(source: BinaryIO, on_record: OnRecord | None = None) -> Summary:
         compact=reader.compact,
         num_gops=num_gops,
         num_frames=reader.next_frame,
+        longest_gop=longest,
         duration_ticks=duration,
         has_times=has_times,
         qualities=(lowest, highest),

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from dsaecodec.clip import Clip
     from dsaecodec.clip import open_clip as open
     from dsaecodec.clip_gop import ClipGop
+    from dsaecodec.limits import Limits
 
-__all__ = ["Clip", "ClipGop", "__version__", "decode", "encode", "open"]
+__all__ = ["Clip", "ClipGop", "Limits", "__version__", "decode", "encode", "open"]
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "Clip": ("dsaecodec.clip", "Clip"),
     "ClipGop": ("dsaecodec.clip_gop", "ClipGop"),
+    "Limits": ("dsaecodec.limits", "Limits"),
     "decode": ("dsaecodec.api", "decode"),
     "encode": ("dsaecodec.api", "encode"),
     "open": ("dsaecodec.clip", "open_clip"),

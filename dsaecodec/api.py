@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 import bitstream
 from dsaecodec.codec import Decoder, EncodeOptions, EncodeReport, encode_video
 from dsaecodec.errors import BitstreamError
+from dsaecodec.input_file import open_input
+from dsaecodec.limits import DEFAULT_LIMITS, Limits
 from dsaecodec.model_choice import choose_model
 from dsaecodec.model_store import VECTOR, find_model, read_form
 from dsaecodec.rate import parse_fps
@@ -138,6 +140,7 @@ def decode(
     threads: int | None = None,
     device: str = "auto",
     model: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[RgbFrame]:
     """Decode a .dsz stream, or a part of it.
 
@@ -148,6 +151,7 @@ def decode(
         threads: CPU threads, None for all.
         device: "auto", "cpu" or "cuda", for everything but the entropy model.
         model: name or path of the weights, None for those the stream names.
+        limits: what the stream may ask for; `LimitError` if it asks for more.
 
     Returns:
         An iterator of RGB frames, uint8 [H, W, 3]; frames are decoded as they are asked for.
@@ -164,7 +168,7 @@ def decode(
             BytesIO(source) if isinstance(source, bytes) else _open(source, resources)
         )
         if start is None and num_frames is None:
-            bitstream.scan(stream)
+            limits.check_summary(bitstream.scan(stream), threads)
             stream.seek(0)
         decoder = Decoder(
             stream,
@@ -173,6 +177,7 @@ def decode(
             model=model,
             start=None if start is None else _exact(start),
             num_frames=num_frames,
+            limits=limits,
         )
         return _iter_rgb(decoder, resources.pop_all())
 
@@ -203,7 +208,4 @@ def _iter_rgb(decoder: Decoder, resources: ExitStack) -> Iterator[RgbFrame]:
 
 
 def _open(path: str | os.PathLike[str], resources: ExitStack) -> BinaryIO:
-    try:
-        return resources.enter_context(open(path, "rb"))
-    except OSError as error:
-        raise BitstreamError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+    return resources.enter_context(open_input(path, BitstreamError, os.fspath(path)))

@@ -21,6 +21,7 @@ from dsaecodec.argument_values import (
     parse_size,
 )
 from dsaecodec.errors import UsageError
+from dsaecodec.limits import Limits
 from dsaecodec.rate import parse_fps
 
 _ENCODE_EXAMPLES = """\
@@ -197,6 +198,7 @@ def _describe_encode(parser: argparse.ArgumentParser) -> None:
         "--jobs", metavar="N", type=Whole(1), default=1, help="files to encode at a time (1)"
     )
     _add_engine_options(parser)
+    _add_memory_option(parser, "encoding")
     _add_output_options(parser)
 
 
@@ -217,6 +219,7 @@ def _describe_decode(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--frames", metavar="N", type=Whole(1), help="decode N frames only (all)")
     _add_engine_options(parser)
+    _add_limit_options(parser)
     _add_output_options(parser)
 
 
@@ -234,6 +237,7 @@ def _describe_verify(parser: argparse.ArgumentParser) -> None:
         help="exit with 6 unless these are the symbols, as another machine printed them",
     )
     _add_engine_options(parser)
+    _add_limit_options(parser)
     _add_json_option(parser)
 
 
@@ -245,6 +249,7 @@ def _describe_eval(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--per-frame", action="store_true", help="a line for each frame as well")
     _add_engine_options(parser)
+    _add_limit_options(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress")
     _add_json_option(parser)
 
@@ -297,6 +302,7 @@ def _describe_predict(parser: argparse.ArgumentParser) -> None:
 
 def _add_made_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", dest="output", metavar="OUT", required=True, help="OUT.dsz, or -")
+    _add_limit_options(parser)
     _add_output_options(parser)
 
 
@@ -359,6 +365,33 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="NAME|PATH",
         help="weights, see dsaecodec models (encode: what costs least; a .dsz names its own)",
+    )
+
+
+def _add_limit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-pixels",
+        metavar="N",
+        type=Whole(1),
+        default=Limits.max_pixels,
+        help=f"refuse a .dsz of larger pictures ({Limits.max_pixels}, 8K)",
+    )
+    parser.add_argument(
+        "--max-frames",
+        metavar="N",
+        type=Whole(1),
+        default=Limits.max_frames,
+        help=f"refuse a .dsz of more frames ({Limits.max_frames})",
+    )
+    _add_memory_option(parser, "decoding")
+
+
+def _add_memory_option(parser: argparse.ArgumentParser, work: str) -> None:
+    parser.add_argument(
+        "--max-memory",
+        metavar="SIZE",
+        type=checked(parse_size),
+        help=f"refuse what {work} takes more memory by an estimate, as 500M, 2GiB (all there is)",
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import bitstream
 from dsaecodec.clip_gop import ClipGop
 from dsaecodec.errors import BitstreamError
+from dsaecodec.limits import DEFAULT_LIMITS, Limits
 from dsaecodec.output import staged
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ class Clip:
 
     It holds the stream's bytes, and of what it decodes the last GOPs and frames; no file stays
     open. Leaving a `with` block frees weights and decoded arrays. Use a clip from one thread at a
-    time, or open it once in each: PyTorch's number of threads, which `threads` sets while
-    something is decoded, is the process's.
+    time, or open it once in each.
 
     Attributes:
         header: of the stream.
@@ -180,6 +180,7 @@ def open_clip(
     threads: int | None = None,
     device: str = "auto",
     model: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Clip:
     """Open a .dsz stream: read it and check every CRC. Weights are loaded on first use.
 
@@ -188,14 +189,17 @@ def open_clip(
         threads: CPU threads, None for all.
         device: "auto", "cpu" or "cuda", for everything but the entropy model.
         model: name or path of the weights, None for those the stream names.
+        limits: what the stream may ask for.
 
     Raises:
-        BitstreamError: unreadable, damaged or malformed.
+        BitstreamError: unreadable, damaged, malformed or beyond the limits.
     """
     name = "stream" if isinstance(source, bytes) else os.fspath(source)
     try:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
         header, gops = bitstream.split(data)
+        frames = [gop.num_frames for gop in gops]
+        limits.check(header, sum(frames), max(frames), threads=threads)
     except OSError as error:
         raise BitstreamError(f"{name}: cannot be read: {error.strerror}") from error
     except BitstreamError as error:

@@ -6,10 +6,12 @@
     ├── OutputError         2   the output cannot be written: exists, no such folder, disk full
     ├── InputVideoError     3   the input video is missing, unreadable or damaged
     ├── BitstreamError      4   the .dsz bytes are wrong (subclasses: see `bitstream.errors`)
+    │   └── LimitError      4   they are not, but ask for more than is allowed
     ├── ModelError          5   weights are missing, damaged or not the stream's
     └── VerificationError   6   a stream decodes, but not to what was expected
 
 An output that cannot be written counts as usage: the command line named it, and another one helps.
+So does memory that runs out.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ __all__ = [
     "CodecError",
     "ConfigError",
     "InputVideoError",
+    "LimitError",
     "ModelError",
     "OutputError",
     "UsageError",
@@ -50,6 +53,10 @@ class InputVideoError(CodecError):
     """The input video is missing, unreadable or damaged."""
 
     exit_code = 3
+
+
+class LimitError(BitstreamError):
+    """A stream asks for more pixels, frames or memory than is allowed, see `limits`."""
 
 
 class ModelError(CodecError):

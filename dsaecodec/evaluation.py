@@ -23,6 +23,8 @@ from bitstream.signature import SIGNATURE
 from dsaecodec import model_store
 from dsaecodec.comparison import Comparison, FrameQuality, format_comparison
 from dsaecodec.errors import BitstreamError, ModelError, UsageError
+from dsaecodec.input_file import open_input
+from dsaecodec.limits import DEFAULT_LIMITS, Limits
 from dsaecodec.metrics import MS_SSIM_ABOVE, ms_ssim, rgb_psnr_db, yuv611_psnr_db
 from dsaecodec.rate import bits_per_pixel
 from dsaecodec.video import Frame420, VideoInfo, frame_to_rgb, open_video
@@ -51,6 +53,7 @@ def compare(
     device: str = "auto",
     threads: int | None = None,
     model: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int], None] | None = None,
 ) -> Comparison:
     """Compare a video with its original.
@@ -61,6 +64,7 @@ def compare(
         num_frames: how many frames to compare, from the first on; None for all, which must then be
             as many on both sides.
         device, threads, model: as in `EncodeOptions`; MS-SSIM is computed on the CPU.
+        limits: what a .dsz may ask for.
         progress: told how many frames are done.
 
     Raises:
@@ -72,7 +76,9 @@ def compare(
     if num_frames is not None and num_frames < 1:
         raise UsageError(f"{num_frames} frames to compare: expected 1 or more")
     with ExitStack() as files:
-        decoded = _open_test(test, files, device=device, threads=threads, model=model)
+        decoded = _open_test(
+            test, files, device=device, threads=threads, model=model, limits=limits
+        )
         original = _open_video(reference, files, rgb=decoded.info.matrix == RGB)
         _check_sizes(original, decoded)
         from dsaecodec.codec.threads import limited_threads  # only now load PyTorch
@@ -92,25 +98,29 @@ def _open_video(source: Source, files: ExitStack, *, rgb: bool = False) -> _Clip
 
 
 def _open_test(
-    source: Source, files: ExitStack, *, device: str, threads: int | None, model: str | None
+    source: Source,
+    files: ExitStack,
+    *,
+    device: str,
+    threads: int | None,
+    model: str | None,
+    limits: Limits,
 ) -> _Clip:
     """Open a .dsz or a video; a .dsz is checked as far as can be before PyTorch is loaded."""
     if not _is_stream(source):
         return _open_video(source, files)
     name = os.fspath(source)
     with _naming(name):
-        try:
-            file = files.enter_context(open(source, "rb"))  # noqa: SIM115
-        except OSError as error:
-            raise BitstreamError(f"cannot be read: {error.strerror}") from error
+        file = files.enter_context(open_input(source, BitstreamError))
         if not file.seekable():
             raise BitstreamError("is a pipe, expected a file")
         summary = bitstream.scan(file)
+        limits.check_summary(summary, threads)
         file.seek(0)
         model_store.find_model(model, summary.header.model)
         from dsaecodec.codec import Decoder
 
-        decoder = Decoder(file, device=device, threads=threads, model=model)
+        decoder = Decoder(file, device=device, threads=threads, model=model, limits=limits)
     return _Clip(name, decoder.info, _decoded(iter(decoder), name), summary)
 
 

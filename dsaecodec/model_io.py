@@ -21,7 +21,14 @@ from bitstream import FrequencyTables
 from dsaecodec.errors import ConfigError, ModelError
 from dsaecodec.exact import check_bound, exact_layers
 from dsaecodec.likelihood import NUM_TABLES
-from dsaecodec.model_store import SPATIAL, VECTOR, find_model, identity_of, read_model_file
+from dsaecodec.model_store import (
+    SPATIAL,
+    VECTOR,
+    find_model,
+    identity_of,
+    parse_metadata,
+    read_model_file,
+)
 from dsaecodec.output import staged
 from dsaecodec.spatial.kinematics import LARGEST_RATIO
 from dsaecodec.spatial.model import SpatialConfig, SpatialModel
@@ -187,17 +194,12 @@ def load_model(
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """State of a model, from a model file or a training checkpoint, to train on from."""
-    if path.suffix == ".safetensors":
-        return load_model(str(path), "cpu").model.state_dict()
-    state: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")["model"]
-    return state
+    """State of a model, from its file, to train on from."""
+    return load_model(str(path), "cpu").model.state_dict()
 
 
 def read_detail(path: Path) -> str:
     """Detail of each block of a vector model, as its file says; empty for anything else."""
-    if path.suffix != ".safetensors":
-        return ""
     model = load_model(str(path), "cpu").model
     if not isinstance(model, VectorModel):
         return ""
@@ -216,12 +218,8 @@ def choose_device(device: str) -> torch.device:
 
 
 def _parse(data: bytes) -> tuple[_Kind, Any, dict[str, Tensor]]:
-    tensors = load_tensors(data)
-    header_bytes = int.from_bytes(data[:8], "little")
-    metadata = json.loads(data[8 : 8 + header_bytes]).get("__metadata__", {})
-    kind = _KINDS.get(metadata.get("format"))
-    if kind is None:
-        raise ValueError(f"format {metadata.get('format')!r}, expected {' or '.join(_KINDS)}")
+    metadata = parse_metadata(data)  # its size is checked there, and the format
+    kind = _KINDS[metadata["format"]]
     config = kind.config(**json.loads(metadata["config"]))
     for name, value in asdict(config).items():
         if name == "detail":
@@ -234,7 +232,7 @@ def _parse(data: bytes) -> tuple[_Kind, Any, dict[str, Tensor]]:
             raise ValueError(f"config {name} = {value!r}")
     if isinstance(config, VectorConfig) and config.fault:
         raise ValueError(f"config {config.fault}")
-    return kind, config, tensors
+    return kind, config, load_tensors(data)
 
 
 def _build(kind: _Kind, config: Any, tensors: dict[str, Tensor]) -> tuple[Model, FrequencyTables]:
@@ -243,7 +241,8 @@ def _build(kind: _Kind, config: Any, tensors: dict[str, Tensor]) -> tuple[Model,
     tables = FrequencyTables(frequencies.numpy().astype(np.int64), half_widths.numpy())
     if tables.num_tables != NUM_TABLES:
         raise ValueError(f"{tables.num_tables} tables, expected {NUM_TABLES}")
-    model: Model = kind.model(config).eval().requires_grad_(False)
+    with torch.device("meta"):  # shapes only: what a config asks for must be in the file first
+        model: Model = kind.model(config).eval().requires_grad_(False)
     expected = model.state_dict()
     if set(expected) != set(tensors):
         raise ValueError(f"tensors differ: {sorted(set(expected) ^ set(tensors))[:4]}")
@@ -258,7 +257,7 @@ def _build(kind: _Kind, config: Any, tensors: dict[str, Tensor]) -> tuple[Model,
         elif value.dtype != kind.floats or not bool(torch.isfinite(value).all()):
             raise ValueError(f"{name}: not finite {kind.floats}")
         state[name] = value.float()
-    model.load_state_dict(state)
+    model.load_state_dict(state, assign=True)
     check_bound(model)
     _check_ratio(model)
     return model, tables

@@ -28,6 +28,8 @@ SUFFIX = ".safetensors"
 DEFAULT_MODEL = "natural"
 SPATIAL, VECTOR = "dsaecodec-spatial-1", "dsaecodec-vector-1"  # formats of model files
 MAX_FILE_BYTES = 2**26
+MAX_HEADER_BYTES = 2**20  # a hundred times those of shipped models; JSON unfolds thirtyfold
+MAX_SIDECAR_BYTES = 2**16
 UNKNOWN = "unknown"
 
 
@@ -115,10 +117,11 @@ def read_model_file(path: Path) -> bytes:
         ModelError: it cannot be read or is too large.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ModelError(f"{path}: {size} bytes, at most {MAX_FILE_BYTES} are allowed")
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_FILE_BYTES:
+                raise ModelError(f"{path}: {size} bytes, at most {MAX_FILE_BYTES} are allowed")
+            return file.read(size)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -130,7 +133,7 @@ def read_form(path: Path) -> str:
         ModelError: it is none.
     """
     try:
-        form: str = _metadata(read_model_file(path))["format"]
+        form: str = parse_metadata(read_model_file(path))["format"]
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not a usable model file ({error})") from error
     return form
@@ -191,7 +194,7 @@ def describe_model(path: Path) -> ModelEntry:
         size = path.stat().st_size
         data = read_model_file(path)
         identity = identity_of(data).hex()
-        metadata = _metadata(data)
+        metadata = parse_metadata(data)
         metadata |= _sidecar(path.with_suffix(".toml"))
     except ModelError as error:
         problem = str(error).removeprefix(f"{path}: ")
@@ -215,7 +218,7 @@ def describe_model(path: Path) -> ModelEntry:
     )
 
 
-def _metadata(data: bytes) -> dict[str, Any]:
+def parse_metadata(data: bytes) -> dict[str, Any]:
     """Metadata of a safetensors file, which is 8 bytes of length, a JSON header, and the tensors.
 
     Raises:
@@ -224,6 +227,8 @@ def _metadata(data: bytes) -> dict[str, Any]:
     end = 8 + int.from_bytes(data[:8], "little")
     if len(data) < 8 or end > len(data):
         raise ValueError("no safetensors header")
+    if end - 8 > MAX_HEADER_BYTES:
+        raise ValueError(f"a header of {end - 8} bytes, at most {MAX_HEADER_BYTES} are allowed")
     header = json.loads(data[8:end])
     if not isinstance(header, dict):
         raise ValueError("no safetensors header")
@@ -252,10 +257,14 @@ def _side(metadata: dict[str, Any]) -> int:
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not _is_file(path):  # a named pipe would never end
         return {}
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_SIDECAR_BYTES + 1)
+        if len(data) > MAX_SIDECAR_BYTES:
+            raise ValueError(f"at most {MAX_SIDECAR_BYTES} bytes are allowed")
+        return tomllib.loads(data.decode())
     except (ValueError, OSError) as error:
         raise ModelError(f"{path.name}: cannot be read as TOML: {error}") from error
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from dsaecodec.errors import OutputError, UsageError
 from dsaecodec.output_folder import NumberedFolder
+from dsaecodec.part_files import held_file, is_part, write_through
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -23,6 +23,7 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
     """Give a temporary name beside `path`; on success it becomes `path`, on any error it is gone.
 
     A path that exists and is no regular file (a device, a named pipe) is handed back as it is.
+    Temporary files that killed runs left in the same folder are removed, see `part_files`.
 
     Args:
         path: where the output shall appear.
@@ -33,22 +34,19 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
     """
     _check_file(path, overwrite=overwrite)
     target = Path(os.path.realpath(path))
-    is_file = not is_special(path)
-    # Same folder, so that the rename is atomic; same suffix, by which writers choose a format.
-    name = f".{target.stem[:32]}.{secrets.token_hex(4)}.part{target.suffix[:16]}"
-    part = target.with_name(name) if is_file else Path(path)
     try:
-        yield part
-        if is_file:
+        if is_special(path):
+            yield Path(path)
+            return
+        with held_file(target) as (part, lock):
+            yield part
+            write_through(part, lock)
             _appear(part, target, overwrite=overwrite)
     except OSError as error:
-        if error.errno not in DISK_FULL and error.filename not in (str(part), str(target)):
+        ours = error.filename in (str(path), str(target)) or is_part(error.filename)
+        if error.errno not in DISK_FULL and not ours:
             raise  # not about this file
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        if is_file:
-            with suppress(OSError):
-                part.unlink()
 
 
 def _appear(part: Path, target: Path, *, overwrite: bool) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from dsaecodec.errors import OutputError, UsageError
+from dsaecodec.part_files import held_folder, is_part, remove_stale
 
 DEFAULT_NAME = "%05d.png"
 _NAME = re.compile(r"(?P<head>[^%]*)%(0(?P<digits>[1-9]))?d(?P<tail>[^%]*)")
@@ -65,6 +64,7 @@ class NumberedFolder:
             raise OutputError(f"{self.path}: cannot be written: no permission")
         if place != self.path:
             return
+        remove_stale(place)  # what a killed run left here is nobody's
         names = os.listdir(place)
         others = sorted(name for name in names if not self._names(name))
         if others:
@@ -88,21 +88,18 @@ class NumberedFolder:
         self.check(overwrite=overwrite)
         target = Path(os.path.realpath(self.path))
         there = target.is_dir()
-        part = (target if there else target.parent) / f".{secrets.token_hex(4)}.part"
         try:
-            part.mkdir()
-            yield part
-            if there:
-                self._replace(target, part)
-            else:
-                part.rename(target)
+            with held_folder(target if there else target.parent) as part:
+                yield part
+                if there:
+                    self._replace(target, part)
+                else:
+                    part.rename(target)
         except OSError as error:
-            if str(part) not in str(error.filename):
+            name = str(error.filename)
+            if not is_part(name) and not is_part(os.path.dirname(name)):
                 raise  # not about this folder
             raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
-        finally:
-            with suppress(OSError):
-                shutil.rmtree(part)
 
     def _replace(self, target: Path, part: Path) -> None:
         for name in os.listdir(target):

@@ -68,7 +68,10 @@ def test_nothing_imports_tests_or_benchmarks() -> None:
     assert importers("tests") | importers("benchmarks") == set()
 
 
-LIGHT = "argument_values arguments cli errors listing model_store output rate sound_request".split()
+LIGHT = (
+    "argument_values arguments cli errors input_file limits listing memory model_store output "
+    "part_files rate sound_request"
+).split()
 COMMANDS = [path.stem for path in files("dsaecodec/commands")]
 DRAWING = [f"draw/{path.stem}" for path in files("dsaecodec/draw")]
 

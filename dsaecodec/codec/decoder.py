@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import BinaryIO
 
 from bitstream import Gop, SoundPacket, StreamReader
@@ -13,6 +14,7 @@ from dsaecodec.codec.family import open_gop_decoder
 from dsaecodec.codec.threads import Crew
 from dsaecodec.codec.window import Window
 from dsaecodec.errors import UsageError
+from dsaecodec.limits import DEFAULT_LIMITS, Limits
 from dsaecodec.model_io import load_model
 from dsaecodec.video.frame import Frame420, VideoInfo
 
@@ -37,13 +39,14 @@ class Decoder:
             what is needed is read.
         num_frames: how many frames at most, None for all.
         with_sound: whether packets are kept for `take_sound`.
+        limits: what the stream may ask for, checked before anything is allocated for it.
 
     Attributes:
         info: of the frames. Their ticks, where they have any, count from the first one yielded.
         sound: the stream's sound track, None if there is none.
 
     Raises:
-        BitstreamError: damaged or not a .dsz; also while iterating.
+        BitstreamError: damaged, not a .dsz, or beyond the limits; also while iterating.
         ModelError: the stream needs other weights.
         UsageError: there is nothing at `start`.
     """
@@ -58,11 +61,14 @@ class Decoder:
         start: Fraction | None = None,
         num_frames: int | None = None,
         with_sound: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         if num_frames is not None and num_frames < 1:
             raise UsageError(f"{num_frames} frames: expected 1 or more")
         self.reader = StreamReader(source)
         header = self.reader.header
+        self._check = partial(limits.check, header, threads=threads)
+        self._check()
         self.info = VideoInfo(
             header.width,
             header.height,
@@ -97,6 +103,7 @@ class Decoder:
             earlier = self._before.sound
             self._gop_decoder.read_content(self._before)
         for gop in self.reader:
+            self._check(self.reader.next_frame, gop.num_frames, coder_bytes=gop.coder_bytes)
             view = self._window.view(gop, self.reader.next_frame - gop.num_frames, earlier)
             earlier = ()
             if self._with_sound:
@@ -124,13 +131,14 @@ def verify_stream(
     device: str = "auto",
     threads: int | None = None,
     model: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> VerifyReport:
     """Check all records, decode all symbols and frames, and digest both.
 
     Raises:
         BitstreamError, ModelError: as `Decoder`.
     """
-    decoder = Decoder(source, device=device, threads=threads, model=model)
+    decoder = Decoder(source, device=device, threads=threads, model=model, limits=limits)
     pixels, num_frames = hashlib.sha256(), 0
     for frame in decoder:
         num_frames += 1

@@ -18,6 +18,7 @@ from dsaecodec.codec.preset import find_preset
 from dsaecodec.codec.threads import Crew, limited_threads
 from dsaecodec.codec.timing import Timekeeper
 from dsaecodec.errors import ConfigError, InputVideoError
+from dsaecodec.limits import Limits
 from dsaecodec.model_io import load_model
 from dsaecodec.rate_control import qualities_of_gops
 from dsaecodec.video.frame import TICKS_PER_SECOND, Frame420, VideoInfo
@@ -35,6 +36,7 @@ class EncodeOptions:
         model: name or path of the weights; None for the default.
         preset: "fast", "medium" or "slow": how hard to try, see `codec.preset`.
         num_frames: encode the first frames only, and their sound; None for all.
+        max_memory: bytes that encoding may take by an estimate, see `limits`.
     """
 
     quality: float = 50
@@ -44,6 +46,7 @@ class EncodeOptions:
     model: str | None = None
     preset: str = "medium"
     num_frames: int | None = None
+    max_memory: int | None = None
 
 
 class Sound(Protocol):
@@ -105,7 +108,7 @@ def encode_video(
 
     Raises:
         ConfigError: an option is out of range.
-        InputVideoError: there are no frames, or they are too large for the format.
+        InputVideoError: there are no frames, or they are too large for the format or the memory.
         ModelError: weights missing or unusable.
     """
     preset = find_preset(options.preset)
@@ -114,6 +117,15 @@ def encode_video(
     if options.gop is not None and not 1 <= options.gop <= MAX_GOP_FRAMES:
         raise ConfigError(f"GOP of {options.gop} frames: expected 1…{MAX_GOP_FRAMES}")
     begin = time.monotonic()
+    longest = options.gop or preset.longest_gop(info.height, info.width)
+    known = [n for n in (info.num_frames, options.num_frames) if n]
+    Limits(max_memory=options.max_memory).check_input(
+        info.width,
+        info.height,
+        min(longest, *known) if known else longest,
+        refined=preset.rounds > 0,
+        threads=options.threads,
+    )
     loaded = load_model(options.model, options.device)
     track = sound.track if sound else None
     writer = StreamWriter(sink, _header(loaded.identity, info, track))

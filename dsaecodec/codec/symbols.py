@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dsaecodec.finite import not_finite
 from dsaecodec.likelihood import MEAN_UNITS, scale_of, split_mean, table_index
 
 SYMBOL_LIMIT = 2**20  # encoders keep symbols inside ±SYMBOL_LIMIT
@@ -106,7 +107,11 @@ def pass_symbols(
     offset = None
     if wish is not None:
         symbols = choose_symbols(wish, mean, index, limit)
-        offset = (symbols - integer).flatten().numpy().astype(np.int32)
+        try:
+            with np.errstate(invalid="raise"):
+                offset = (symbols - integer).flatten().numpy().astype(np.int32)
+        except FloatingPointError:
+            raise not_finite() from None
     coded = torch.from_numpy(coder.code(table, offset).astype(np.float64))
     return integer + coded.view_as(integer)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from queue import Empty, Full, Queue
-from threading import Event, Lock
+from threading import Event, RLock, Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -27,7 +28,7 @@ class _FullPrecision:
     """
 
     def __init__(self) -> None:
-        self._lock, self._inside = Lock(), 0
+        self._lock, self._inside = RLock(), 0
         self._before: list[str] = []
 
     def __enter__(self) -> None:
@@ -46,11 +47,46 @@ class _FullPrecision:
                     place.fp32_precision = before
 
     @staticmethod
-    def _places() -> tuple[Any, Any]:
-        return torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv  # type: ignore[attr-defined]
+    def _places() -> tuple[Any, ...]:
+        cpu, gpu = cast(Any, torch.backends.mkldnn), cast(Any, torch.backends.cudnn)
+        return cpu.matmul, cpu.conv, gpu.conv, gpu.rnn  # pixels must agree between machines
+
+
+class _ThreadCounts:
+    """Numbers of torch's threads, of which there are two: a thread's own, and what new ones get.
+
+    Setting the one sets the other. So that both are after a codec what they were before, in
+    whatever order those of several threads begin and end, the last one out sets the number that
+    new threads get to what the first one in had.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = RLock(), 0
+        self._before, self._touched = 1, False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._before, self._touched = torch.get_num_threads(), False
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._touched and not sys.is_finalizing():
+                setting = Thread(target=torch.set_num_threads, args=[self._before])
+                setting.start()  # not here: the number of this thread is to stay
+                setting.join()
+
+    def set(self, number: int) -> None:
+        """Set the calling thread's number."""
+        if number != torch.get_num_threads():
+            self._touched = True
+            torch.set_num_threads(number)
 
 
 _full_precision = _FullPrecision()
+_thread_counts = _ThreadCounts()
 
 
 @contextmanager
@@ -60,20 +96,16 @@ def limited_threads(threads: int | None) -> Iterator[None]:
     Raises:
         ConfigError: fewer than one thread.
     """
+    if threads is not None and threads < 1:
+        raise ConfigError(f"{threads} threads: expected 1 or more")
     before = torch.get_num_threads()
-    if threads is not None:
-        if threads < 1:
-            raise ConfigError(f"{threads} threads: expected 1 or more")
-        torch.set_num_threads(threads)
-    try:
-        # full float32 on GPUs too: pixels must agree between machines
-        cudnn = torch.backends.cudnn
-        exact = cudnn.flags(enabled=cudnn.enabled, allow_tf32=False)
-        with torch.no_grad(), _full_precision, exact:
-            yield
-    finally:
-        if threads is not None:
-            torch.set_num_threads(before)
+    with _thread_counts:
+        _thread_counts.set(threads or before)
+        try:
+            with torch.no_grad(), _full_precision:
+                yield
+        finally:
+            _thread_counts.set(before)
 
 
 class Crew:
@@ -175,9 +207,9 @@ class Crew:
         if self._pool is not None:
             self._closed.set()
             self._pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(torch.get_num_threads())  # for threads to come, too
 
     def __enter__(self) -> Self:
+        _thread_counts.__enter__()
         return self
 
     def __exit__(
@@ -186,7 +218,10 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        finally:
+            _thread_counts.__exit__()
 
 
 class _GivenUpError(Exception):
@@ -194,6 +229,6 @@ class _GivenUpError(Exception):
 
 
 def _alone(work: Callable[[], Item]) -> Item:
-    torch.set_num_threads(1)  # of this thread
+    _thread_counts.set(1)
     with torch.no_grad(), _full_precision:
         return work()

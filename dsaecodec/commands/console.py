@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 import sys
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dsaecodec.errors import CodecError, OutputError
+from dsaecodec.errors import CodecError, OutputError, UsageError
 from dsaecodec.output import DISK_FULL
 
 BROKEN_PIPE = 141
+_OUT_OF_MEMORY = re.compile(
+    "can't allocate memory|not enough memory|out of memory|bad_alloc|cannot allocate memory"
+    "|can't start new thread|failed to map segment",
+    re.IGNORECASE,
+)
+"""How PyTorch, the system's loader and others say it; none of them raises a MemoryError."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,9 @@ class Failure:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             name = error.filename or "standard output"
             return cls(f"{name}: cannot be written: {error.strerror}", None, OutputError.exit_code)
-        if isinstance(error, MemoryError):
-            return cls("not enough memory", "fewer --jobs or a shorter --gop need less", 1)
+        if _is_out_of_memory(error):
+            hint = "fewer --threads, fewer --jobs or a shorter --gop need less"
+            return cls("not enough memory", hint, UsageError.exit_code)
         trace = "".join(traceback.format_exception(error))
         hint = "this is a fault of dsaecodec, please report it"
         return cls(f"internal: {error!r}", hint, CodecError.exit_code, trace)
@@ -61,6 +70,19 @@ class Failure:
             say(f"dsaecodec: error: {self.message}")
         if self.hint:
             say(f"hint: {self.hint}")
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error is, or comes of, memory that could not be had."""
+    while error is not None:
+        if isinstance(error, MemoryError):
+            return True
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            return True
+        if isinstance(error, (RuntimeError, ImportError)) and _OUT_OF_MEMORY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def say(line: str) -> None:

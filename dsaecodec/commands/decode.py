@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, BinaryIO
 
 import bitstream
+from dsaecodec.commands.bounded import BoundedRequest
 from dsaecodec.commands.console import print_json, say, say_notes, shown
 from dsaecodec.commands.quick_import import quick_import
 from dsaecodec.commands.streams import is_regular, open_stream
@@ -15,7 +16,7 @@ from dsaecodec.commands.targets import check_target, default_target
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(BoundedRequest):
     """Arguments of `dsaecodec decode`, as its --help explains them."""
 
     source: str
@@ -63,8 +64,10 @@ def _check(stream: BinaryIO, request: Request) -> int | None:
     if request.start is None and request.frames is None:
         summary = bitstream.scan(stream)
         header, length = summary.header, summary.num_frames
+        request.limits.check_summary(summary, request.threads)
     else:
         header = bitstream.StreamReader(stream).header
+        request.limits.check(header, threads=request.threads)
     stream.seek(0)
     from dsaecodec.model_store import find_model
 
@@ -87,6 +90,7 @@ def _decode(stream: BinaryIO, target: str, length: int | None, request: Request)
         start=request.start,
         num_frames=request.frames,
         with_sound=True,
+        limits=request.limits,
     )
     count = 0
     with (

@@ -32,6 +32,7 @@ class Request:
     audio: str
     jobs: int
     threads: int | None
+    max_memory: int | None
     device: str
     model: str | None
     overwrite: bool
@@ -68,6 +69,7 @@ def run(request: Request) -> int:
         "gop": request.gop,
         "num_frames": request.frames,
         "threads": threads,
+        "max_memory": request.max_memory,
         "device": request.device,
         "model": request.model,
     }

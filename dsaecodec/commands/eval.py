@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from dsaecodec.commands.bounded import BoundedRequest
 from dsaecodec.commands.console import print_json
 from dsaecodec.commands.quick_import import quick_import
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(BoundedRequest):
     """Arguments of `dsaecodec eval`, as its --help explains them."""
 
     reference: str
@@ -46,6 +47,7 @@ def run(request: Request) -> int:
             device=request.device,
             threads=request.threads,
             model=request.model,
+            limits=request.limits,
             progress=show,
         )
     if request.as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dsaecodec.commands.bounded import BoundedRequest
 from dsaecodec.commands.made import write_made
 from dsaecodec.commands.quick_import import quick_import
 from dsaecodec.commands.targets import check_target
@@ -11,7 +12,7 @@ from dsaecodec.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(BoundedRequest):
     """Arguments of `dsaecodec predict`, as its --help explains them."""
 
     source: str
@@ -39,7 +40,8 @@ def run(request: Request) -> int:
         from dsaecodec.clip import open_clip
         from dsaecodec.generation import fill, predict
 
-    clip = open_clip(request.source)
+    clip = open_clip(request.source, limits=request.limits)
+    request.limits.check_frames(clip.num_frames + (request.frames or 0))
     if request.missing is not None:
         data = fill(clip, request.missing, seed=request.seed or 0)
     else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dsaecodec.commands.bounded import BoundedRequest
 from dsaecodec.commands.made import write_made
 from dsaecodec.commands.quick_import import quick_import
 from dsaecodec.commands.targets import check_target
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(BoundedRequest):
     """Arguments of `dsaecodec sample`, as its --help explains them."""
 
     content: str | None
@@ -37,9 +38,11 @@ def run(request: Request) -> int:
         from dsaecodec.clip import open_clip
         from dsaecodec.generation import sample
 
+    limits = request.limits
+    limits.check_frames(request.frames or 1)
     data = sample(
-        content=None if request.content is None else open_clip(request.content),
-        dynamics=None if request.dynamics is None else open_clip(request.dynamics),
+        content=None if request.content is None else open_clip(request.content, limits=limits),
+        dynamics=None if request.dynamics is None else open_clip(request.dynamics, limits=limits),
         num_frames=request.frames,
         seed=request.seed,
         model=request.model,

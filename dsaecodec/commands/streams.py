@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from dsaecodec.errors import BitstreamError, UsageError
+from dsaecodec.input_file import open_input
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def open_stream(source: str) -> Iterator[BinaryIO]:
         if source == "-":
             yield _standard_input()
         else:
-            with _opened(source) as file:
+            with open_input(source, BitstreamError) as file:
                 yield file
     except BitstreamError as error:
         name = "standard input" if source == "-" else source
@@ -35,16 +36,6 @@ def open_stream(source: str) -> Iterator[BinaryIO]:
 def is_regular(stream: BinaryIO) -> bool:
     """Whether a stream is a plain file, which can be read twice."""
     return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-
-
-def _opened(source: str) -> BinaryIO:
-    try:
-        file = open(source, "rb")  # noqa: SIM115 - its OSErrors alone are caught
-        file.peek(1)  # a directory opens, but does not read
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
-        raise BitstreamError(f"cannot be read: {reason}") from error
-    return file
 
 
 def _standard_input() -> BinaryIO:

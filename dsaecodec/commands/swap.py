@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dsaecodec.commands.bounded import BoundedRequest
 from dsaecodec.commands.made import write_made
 from dsaecodec.commands.quick_import import quick_import
 from dsaecodec.commands.targets import check_target
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(BoundedRequest):
     """Arguments of `dsaecodec swap`, as its --help explains them."""
 
     content: str
@@ -33,7 +34,10 @@ def run(request: Request) -> int:
         from dsaecodec.clip import open_clip
         from dsaecodec.generation import swap
 
-    data = swap(open_clip(request.content), open_clip(request.dynamics))
+    limits = request.limits
+    data = swap(
+        open_clip(request.content, limits=limits), open_clip(request.dynamics, limits=limits)
+    )
     return write_made(
         data,
         request.output,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import bitstream
+from dsaecodec.commands.bounded import BoundedRequest
 from dsaecodec.commands.console import print_json
 from dsaecodec.commands.quick_import import quick_import
 from dsaecodec.commands.streams import is_regular, open_stream
@@ -12,7 +13,7 @@ from dsaecodec.errors import VerificationError
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(BoundedRequest):
     """Arguments of `dsaecodec verify`, as its --help explains them."""
 
     source: str
@@ -33,16 +34,21 @@ def run(request: Request) -> int:
     """
     with open_stream(request.source) as stream:
         if is_regular(stream):
-            header = bitstream.scan(stream).header
+            summary = bitstream.scan(stream)
+            request.limits.check_summary(summary, request.threads)
             stream.seek(0)
             from dsaecodec.model_store import find_model
 
-            find_model(request.model, header.model)
+            find_model(request.model, summary.header.model)
         with quick_import():
             from dsaecodec.codec import verify_stream
 
         found = verify_stream(
-            stream, device=request.device, threads=request.threads, model=request.model
+            stream,
+            device=request.device,
+            threads=request.threads,
+            model=request.model,
+            limits=request.limits,
         )
     if request.expected is not None and request.expected.lower() != found.symbols:
         raise VerificationError(

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec.codec.threads import Crew
+from dsaecodec.finite import check_finite
 from dsaecodec.spatial.kinematics import HALF, MEAN, RATIO_ONE, Place
 from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel
 from dsaecodec.spatial.motion import BLOCK, sample, smooth
@@ -77,6 +78,7 @@ def align(
     def part_of_step(symbols: Tensor, part: slice, coarse: bool) -> tuple[Tensor, Tensor]:
         a, b = (expand_planes(plane, len(symbols)) for plane in pair)
         dense = model.frame_synthesis.motion(a, b, symbols * unit)
+        check_finite(*dense)
         frames = luma[part].float()
         if coarse:
             return _error_terms(F.avg_pool2d(frames, 2), small, dense, unit, 2)
@@ -99,9 +101,10 @@ def align(
         slope = _mapped(basis.mT, slope)
         downhill = (-(slope + rate_slope) * free).permute(0, 2, 3, 1)
         hessian = basis.mT[:, None, None] @ _matrices(curvature) @ basis[:, None, None]
-        move = torch.linalg.solve(hessian + diagonal, downhill[..., None])[..., 0]
+        move = torch.linalg.solve_ex(hessian + diagonal, downhill[..., None])[0][..., 0]
         move = move.permute(0, 3, 1, 2) * free
         motion = motion + move.clamp(-LONGEST_STEP, LONGEST_STEP)
+    check_finite(motion)
     return _mapped(basis, motion)
 
 

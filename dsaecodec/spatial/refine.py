@@ -27,6 +27,7 @@ from torch import Tensor
 
 from dsaecodec.codec.symbols import Unheard
 from dsaecodec.codec.threads import limited_threads
+from dsaecodec.finite import check_finite
 from dsaecodec.likelihood import MEAN_UNITS
 from dsaecodec.spatial.code_length import Parameters, content_parameters, iter_dynamics_parameters
 from dsaecodec.spatial.model import CONTENT_REACH, SIDE_CHANNELS
@@ -186,6 +187,7 @@ class _Trial:
         a, b = (expand_planes(p, len(motion)) for p in (previous or planes, planes))
         synthesis = model.frame_synthesis
         dense = synthesis.motion(a, b, motion * steps[:, :SIDE_CHANNELS])
+        check_finite(*dense)
         prediction, difference = synthesis.predict(a, b, dense)
         steps = steps[:, SIDE_CHANNELS:]
         values = model.dynamics_posterior.infer_residual(frames, prediction) / steps

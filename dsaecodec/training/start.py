@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from dsaecodec.errors import ConfigError, UsageError
+from dsaecodec.errors import ConfigError, ModelError, UsageError
 from dsaecodec.model_io import read_detail, read_weights
-from dsaecodec.model_store import find_model, identity_of, read_model_file
+from dsaecodec.model_store import SUFFIX, find_model, identity_of, read_model_file
 from dsaecodec.training.config import TrainConfig, differences, load_config
 from dsaecodec.training.drawn import draw_shots
 from dsaecodec.training.folder import RunFolder, RunInfo
@@ -76,7 +76,7 @@ def start_run(
     if not folder.root.resolve().name:
         raise UsageError(f"{folder.root}: is no folder for a run", hint="-o NAME")
     goes_on = request.resume and folder.holds_a_run
-    start = find_model(request.init) if request.init else None
+    start = _find_start(request.init) if request.init else None
     info = folder.read_info() if goes_on else _describe(request, start)
     if goes_on:
         _check_same(request, info, start)
@@ -116,6 +116,16 @@ def start_run(
         done = ", ".join(f"{name} {step}" for name, step in trainer.done.items())
         notify(f"going on with {folder.root}, steps done: {done}")
     return trainer
+
+
+def _find_start(name: str) -> Path:
+    """The model to start from; a checkpoint, which PyTorch would unpickle, is not taken for one."""
+    path = find_model(name)
+    if path.suffix != SUFFIX:
+        raise ModelError(
+            f"{path}: is no model file", hint=f"the weights of a run are its NAME{SUFFIX}"
+        )
+    return path
 
 
 def _describe(request: RunRequest, start: Path | None) -> RunInfo:

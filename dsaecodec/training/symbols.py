@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from dsaecodec import likelihood
@@ -227,7 +227,7 @@ def _encode_to_file(weights: Path, packed: _Packed, file: Path) -> None:
         tensors[f"{i}.facts"] = torch.tensor([int(fact) for fact in facts])
         tensors |= {f"{i}.{name}": getattr(part, name).contiguous() for name in ("hyper", "f", "z")}
     with staged(file, overwrite=True) as temporary:
-        save_file(tensors, temporary)
+        temporary.write_bytes(save(tensors))
 
 
 def _read_file(file: Path) -> list[CodedGop]:

@@ -14,6 +14,7 @@ import av
 from av.video.reformatter import ColorRange
 
 from dsaecodec.errors import InputVideoError
+from dsaecodec.input_file import open_input
 from dsaecodec.video import images, y4m
 from dsaecodec.video.container_source import open_container_source
 from dsaecodec.video.decoding import Picture
@@ -64,12 +65,7 @@ def _open_stream(
             raise InputVideoError("standard input is a terminal, not a video", hint=_PIPE_HINT)
         return sys.stdin.buffer, "standard input"
     name = os.fspath(source)
-    try:
-        return resources.enter_context(open(name, "rb")), name
-    except FileNotFoundError:
-        raise InputVideoError(f"{name}: no such file") from None
-    except OSError as error:
-        raise InputVideoError(f"{name}: cannot be read: {error.strerror}") from None
+    return resources.enter_context(open_input(name, InputVideoError, name)), name
 
 
 def _open_images(name: str, files: list[Path], notes: list[str]) -> Source:

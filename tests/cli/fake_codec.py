@@ -39,6 +39,7 @@ class EncodeOptions:
     model: str | None = None
     preset: str = "medium"
     num_frames: int | None = None
+    max_memory: int | None = None
 
 
 @dataclass

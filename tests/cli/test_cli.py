@@ -14,6 +14,7 @@ import pytest
 import dsaecodec
 from bitstream import StreamReader
 from dsaecodec.cli import main
+from dsaecodec.limits import Limits
 from dsaecodec.video import Frame420, VideoInfo, VideoWriter, open_video
 from tests.cli.conftest import HEIGHT, NUM_FRAMES, WIDTH
 from tests.cli.fake_codec import EncodeOptions, Engine
@@ -47,10 +48,13 @@ def test_a_clip_there_and_back(
 def test_every_option_reaches_the_engine(engine: Engine, clip: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out.dsz")
     options = ["--gop", "7", "--threads", "2", "--device", "cpu", "--model", "m", "-q", "13"]
+    options += ["--max-memory", "3G"]
     assert main(["encode", str(clip), "-o", out, "--preset", "fast", *options]) == 0
-    assert engine.options == EncodeOptions(13, 7, 2, "cpu", "m", "fast")
+    assert engine.options == EncodeOptions(13, 7, 2, "cpu", "m", "fast", max_memory=3 * 10**9)
     engine_options = ["--threads", "2", "--device", "cpu", "--model", "m"]
-    expected = {"threads": 2, "device": "cpu", "model": "m"}
+    engine_options += ["--max-pixels", "2000", "--max-frames", "9", "--max-memory", "1GiB"]
+    limits = Limits(2000, 9, 2**30)
+    expected = {"threads": 2, "device": "cpu", "model": "m", "limits": limits}
     assert main(["decode", out, *engine_options]) == 0
     assert engine.keywords == expected
     engine.keywords = {}
