@@ -39,6 +39,7 @@ def encode(
     bitrate: int | None = None,
     preset: str = "medium",
     gop: int | None = None,
+    resilient: int | None = None,
     fps: int | float | Fraction | None = None,
     audio: str = "opus:32k",
     threads: int | None = None,
@@ -55,6 +56,7 @@ def encode(
         bitrate: most bits a second, likewise.
         preset: "fast", "medium" or "slow": how much work goes into a better file.
         gop: most frames that share one content latent; None lets the encoder choose.
+        resilient: a dynamics record for so many frames each, see `decode(conceal=True)`.
         fps: frames per second; None: a path's own, 25 for frames. Rounded rates of television
             are known: 29.97 is 30000/1001.
         audio: of a path: "opus:32k" codes its sound with Opus at so many bits a second, "copy"
@@ -73,7 +75,13 @@ def encode(
     """
     limit = SizeLimit(target_size, bitrate)
     options = EncodeOptions(
-        quality=quality, preset=preset, gop=gop, threads=threads, device=device, model=model
+        quality=quality,
+        preset=preset,
+        gop=gop,
+        threads=threads,
+        device=device,
+        model=model,
+        resilient=resilient,
     )
     rate = None if fps is None else _exact_rate(fps)
     if isinstance(source, (str, os.PathLike)):

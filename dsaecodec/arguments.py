@@ -178,6 +178,12 @@ def _describe_encode(parser: argparse.ArgumentParser) -> None:
         help="most frames that share one content, 1 to 128 (the encoder chooses)",
     )
     parser.add_argument(
+        "--resilient",
+        metavar="N",
+        type=Whole(1, 128),
+        help="a dynamics record for every N frames: a lost one costs no more (one a GOP)",
+    )
+    parser.add_argument(
         "--frames", metavar="N", type=Whole(1), help="encode the first N frames only (all)"
     )
     parser.add_argument(

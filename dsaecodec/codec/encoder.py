@@ -35,6 +35,7 @@ class EncodeOptions:
         model: name or path of the weights; None for the default.
         preset: "fast", "medium" or "slow": how hard to try, see `codec.preset`.
         num_frames: encode the first frames only, and their sound; None for all.
+        resilient: a dynamics record for so many frames each: what a lost one costs. None: one a GOP.
     """
 
     quality: float = 50
@@ -44,6 +45,7 @@ class EncodeOptions:
     model: str | None = None
     preset: str = "medium"
     num_frames: int | None = None
+    resilient: int | None = None
 
 
 class Sound(Protocol):
@@ -113,6 +115,8 @@ def encode_video(
         raise ConfigError(f"quality {options.quality}: expected 0…100")
     if options.gop is not None and not 1 <= options.gop <= MAX_GOP_FRAMES:
         raise ConfigError(f"GOP of {options.gop} frames: expected 1…{MAX_GOP_FRAMES}")
+    if options.resilient is not None and not 1 <= options.resilient <= MAX_GOP_FRAMES:
+        raise ConfigError(f"resilient {options.resilient}: expected 1…{MAX_GOP_FRAMES}")
     begin = time.monotonic()
     loaded = load_model(options.model, options.device)
     track = sound.track if sound else None
@@ -121,7 +125,8 @@ def encode_video(
     source = _Limited(frames, options.num_frames, look_ahead=sound is not None)
     plans = plan(loaded, source, info, options.gop, preset)
     with Crew(options.threads, loaded.device, beside=not loaded.is_vector) as crew:
-        encoder = open_gop_encoder(loaded, info, int(options.quality), preset, crew)
+        setting = (int(options.quality), preset, crew, options.resilient)
+        encoder = open_gop_encoder(loaded, info, *setting)
         qualities = tally.counted(qualities_of_gops(options.quality))
         for coded, end, last in _coded_gops(encoder, plans, qualities, info.fps, crew):
             if sound:

@@ -27,6 +27,7 @@ class Request:
     bitrate: int | None
     preset: str
     gop: int | None
+    resilient: int | None
     frames: int | None
     fps: Fraction | None
     audio: str
@@ -66,6 +67,7 @@ def run(request: Request) -> int:
         "quality": DEFAULT_QUALITY if request.quality is None else request.quality,
         "preset": request.preset,
         "gop": request.gop,
+        "resilient": request.resilient,
         "num_frames": request.frames,
         "threads": threads,
         "device": request.device,

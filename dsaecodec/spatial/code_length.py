@@ -70,24 +70,31 @@ def dynamics_parameters(
 
 
 def iter_dynamics_parameters(
-    prior: DynamicsPrior, symbols: Tensor, quality: int, refs_previous: bool, chunk: int
+    prior: DynamicsPrior,
+    symbols: Tensor,
+    quality: int,
+    refs_previous: bool,
+    chunk: int,
+    restart: int | None = None,
 ) -> Iterator[Parameters]:
     """The same for `chunk` frames after the other, which takes less memory.
 
     All symbols are known here, so the recurrence runs first and the rest sees one batch.
     """
-    count, _, _, height, width = symbols.shape
+    count, num_frames, _, height, width = symbols.shape
     dtype = symbols.dtype if symbols.is_floating_point() else torch.float64
-    state = prior.init_state(count, (height, width), dtype)
+    start = state = prior.init_state(count, (height, width), dtype)
+    first = 0
     for part in symbols.split(chunk, dim=1):
         part = part.to(state.z1.dtype)
-        states = [state]
-        for t in range(part.shape[1] - 1):
-            states.append(prior.update(states[-1], part[:, t]))
+        states: list[DynamicsState] = []
+        for t in range(part.shape[1]):
+            states.append(start if (first + t) % (restart or num_frames) == 0 else state)
+            state = prior.update(states[-1], part[:, t])
+        first += part.shape[1]
         batch = DynamicsState(
             *(torch.stack(tensors, 1).flatten(0, 1) for tensors in zip(*states, strict=True))
         )
         listener = _Listener(part.flatten(0, 1))
         prior.code(batch, quality, refs_previous, listener)
         yield listener.parameters()
-        state = prior.update(states[-1], part[:, -1])

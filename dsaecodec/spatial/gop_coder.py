@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from dsaecodec.codec.segments import SegmentEncoder
 from dsaecodec.codec.symbols import Coder, Wish, pass_symbols
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.prior import Exchange
@@ -122,6 +123,7 @@ def code_dynamics(
     targets: FrameTargets | None,
     *,
     remember: bool = True,
+    restart: int | None = None,
 ) -> Tensor:
     """Code z_t of consecutive frames from a restart of the prior.
 
@@ -131,12 +133,13 @@ def code_dynamics(
         num_frames: frames of the segment.
         targets: of the frames, or None to decode.
         remember: False holds the prior's state at zero, to measure what recurrence saves.
+        restart: frames after which the prior begins anew, None for never.
 
     Returns:
         z symbols [T, C, h, w], int32.
     """
     setting = (model, coder, size, quality, refs_previous, num_frames, targets)
-    return torch.cat(list(iter_dynamics(*setting, remember=remember)))
+    return torch.cat(list(iter_dynamics(*setting, remember=remember, restart=restart)))
 
 
 def iter_dynamics(
@@ -149,11 +152,16 @@ def iter_dynamics(
     targets: FrameTargets | None,
     *,
     remember: bool = True,
+    restart: int | None = None,
 ) -> Iterator[Tensor]:
     """The same one frame after the other, [1, C, h, w] each."""
     prior = model.dynamics_prior
     start = state = prior.init_state(1, size)
     for t in range(num_frames):
+        if t % (restart or num_frames) == 0:
+            state = start
+            if isinstance(coder, SegmentEncoder):
+                coder.restart()
         exchange = exchange_with(coder, None if targets is None else targets.frame(t))
         z, state = prior.step(state if remember else start, quality, refs_previous, exchange)
         yield z.to(torch.int32)
