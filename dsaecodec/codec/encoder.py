@@ -35,7 +35,7 @@ class EncodeOptions:
         model: name or path of the weights; None for the default.
         preset: "fast", "medium" or "slow": how hard to try, see `codec.preset`.
         num_frames: encode the first frames only, and their sound; None for all.
-        resilient: a dynamics record for so many frames each: what a lost one costs. None: one a GOP.
+        resilient: a dynamics record for so many frames each; None: one a GOP.
     """
 
     quality: float = 50

@@ -80,9 +80,7 @@ def open_gop_encoder(
     from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
 
     size = (info.height, info.width)
-    return SpatialGopEncoder(
-        loaded, *size, quality, preset=preset, crew=crew, restart=restart
-    )
+    return SpatialGopEncoder(loaded, *size, quality, preset=preset, crew=crew, restart=restart)
 
 
 def open_gop_decoder(loaded: LoadedModel, header: Header, crew: Crew) -> GopDecoder:

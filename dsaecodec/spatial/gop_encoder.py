@@ -341,9 +341,7 @@ class SpatialGopEncoder:
                 yield from (torch.floor(motion.part(part).values + 0.5) for part in parts)
                 return
             targets = LazyTargets(without_residual())
-            symbols = iter_dynamics(
-                self.model, Unheard(), *setting, targets, restart=self.restart
-            )
+            symbols = iter_dynamics(self.model, Unheard(), *setting, targets, restart=self.restart)
             for part in parts:
                 z = [next(symbols)[:, :SIDE_CHANNELS] for _ in range(part.start, part.stop)]
                 yield torch.cat(z).float()
