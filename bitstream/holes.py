@@ -208,7 +208,8 @@ class _Assembly:
         before = self._gops[-1] if self._gops else None
         if before and not self._hurt and before.reach < before.num_frames and before.content:
             piece = piece._replace(kind=RecordType.DYNAMICS)  # nothing else stands here
-        if piece.kind in (RecordType.CONTENT, RecordType.TIMES):
+        begun = before is not None and self._slot(piece.offset) == before.number and before.content
+        if piece.kind in (RecordType.CONTENT, RecordType.TIMES) and not begun:
             self._open(piece.kind, piece.offset)
         if piece.kind in (RecordType.END, RecordType.INDEX) and piece.end == len(self._data):
             self._damaged_end = True
@@ -281,6 +282,10 @@ class _Assembly:
         if self._counts is None and self._index is None and not self._damaged_end:
             found = f"found the end at byte {len(self._data)}, expected the end record"
             self._fault("end", len(self._data), found)
+        if num_gops is not None and num_gops < len(self._gops):  # a damaged tag looked like one
+            self._gops = [gop for gop in self._gops if gop.content or gop.segments or gop.times]
+            for number, gop in enumerate(self._gops):
+                gop.number = number
         if num_gops is not None and num_gops - len(self._gops) in range(1, len(self._data) + 1):
             lost = num_gops - len(self._gops)
             known = sum(gop.num_frames for gop in self._gops)

@@ -143,6 +143,7 @@ def decode(
     *,
     start: int | float | Fraction | None = None,
     num_frames: int | None = None,
+    conceal: bool = False,
     threads: int | None = None,
     device: str = "auto",
     model: str | None = None,
@@ -153,6 +154,7 @@ def decode(
         source: the bytes, or the path of a file.
         start: seconds: begin with the frame that is shown then; None: with the first.
         num_frames: how many frames, None for all.
+        conceal: of a damaged stream, show what is left and estimate what is not.
         threads: CPU threads, None for all.
         device: "auto", "cpu" or "cuda", for everything but the entropy model.
         model: name or path of the weights, None for those the stream names.
@@ -171,7 +173,7 @@ def decode(
         stream: BinaryIO = (
             BytesIO(source) if isinstance(source, bytes) else _open(source, resources)
         )
-        if start is None and num_frames is None:
+        if start is None and num_frames is None and not conceal:
             bitstream.scan(stream)
             stream.seek(0)
         decoder = Decoder(
@@ -181,6 +183,7 @@ def decode(
             model=model,
             start=None if start is None else _exact(start),
             num_frames=num_frames,
+            conceal=conceal,
         )
         return _iter_rgb(decoder, resources.pop_all())
 

@@ -222,6 +222,11 @@ def _describe_decode(parser: argparse.ArgumentParser) -> None:
         help="begin at TIME: seconds as 12.5, 1:02.5 or 0:01:02 (0)",
     )
     parser.add_argument("--frames", metavar="N", type=Whole(1), help="decode N frames only (all)")
+    parser.add_argument(
+        "--conceal",
+        action="store_true",
+        help="show a damaged file all the same; frames that are lost are estimated (refused)",
+    )
     _add_engine_options(parser)
     _add_output_options(parser)
 

@@ -203,7 +203,11 @@ def open_latents(
     Raises:
         ModelError: the weights are missing or not the stream's.
     """
-    loaded = load_model(model, device, header.model)
+    return latents_of(load_model(model, device, header.model), header, threads)
+
+
+def latents_of(loaded: LoadedModel, header: Header, threads: int | None) -> LatentCodec:
+    """The same of weights that are loaded."""
     if loaded.is_vector:
         from dsaecodec.vector.latents import VectorLatents
 

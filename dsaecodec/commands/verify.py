@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import BinaryIO
 
 import bitstream
-from dsaecodec.commands.console import print_json
+from dsaecodec.commands.console import print_json, say
 from dsaecodec.commands.quick_import import quick_import
 from dsaecodec.commands.streams import is_regular, open_stream
-from dsaecodec.errors import VerificationError
+from dsaecodec.errors import BitstreamError, VerificationError
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def run(request: Request) -> int:
     """
     with open_stream(request.source) as stream:
         if is_regular(stream):
-            header = bitstream.scan(stream).header
+            header = _check(stream, request)
             stream.seek(0)
             from dsaecodec.model_store import find_model
 
@@ -49,8 +50,35 @@ def run(request: Request) -> int:
             f"{request.source}: symbols {found.symbols}, expected {request.expected}"
         )
     if request.as_json:
-        print_json({"file": request.source, **asdict(found)})
+        print_json({"file": request.source, **asdict(found), "faults": []})
     else:
         print(f"{request.source}: ok, {found.frames} frames, {found.gops} GOPs")
         print(f"symbols  {found.symbols}\npixels   {found.pixels}")
     return 0
+
+
+def _check(stream: BinaryIO, request: Request) -> bitstream.Header:
+    """The header of a stream whose records are all right.
+
+    Raises:
+        BitstreamError: some are not: each has been listed.
+    """
+    try:
+        return bitstream.scan(stream).header
+    except BitstreamError as error:
+        stream.seek(0)
+        faults = bitstream.salvage(stream.read()).faults
+        if request.as_json:
+            listed = [asdict(fault) for fault in faults]
+            print_json({"file": request.source, "error": str(error), "faults": listed})
+        if not faults:
+            raise
+        if len(faults) == 1:
+            raise BitstreamError(str(faults[0])) from error
+        if not request.as_json:
+            for fault in faults:
+                say(f"{request.source}: {fault}")
+        raise BitstreamError(
+            f"{len(faults)} records are damaged or missing",
+            hint="decode --conceal shows what is left",
+        ) from error
