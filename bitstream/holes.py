@@ -297,7 +297,7 @@ class _Assembly:
                     gop.num_frames, spare = frames, spare - frames
                     gop.guessed = lost > 1
                     self._fault("content", gop.offset, "GOP missing", gop.number)
-        if not self._gops:
+        if not any(gop.content is not None or gop.segments for gop in self._gops):
             raise MalformedError("stream: found no record of a GOP that holds")
         unknown = [gop for gop in self._gops if not gop.num_frames]
         for gop in unknown:
