@@ -153,8 +153,9 @@ class MendedReader:
         near = [gop.quality for gop in self._gops[max(place - 4, 0) : place + 5]]
         qualities = dict.fromkeys(q for q in (giver.quality, *near) if q is not None)
         assert giver.quality is not None
+        choices = (True, False) if place and not self._latents.loaded.is_vector else (False,)
         for quality in list(qualities)[:_TRIED]:
-            for refs in (True, False) if place and not self._latents.loaded.is_vector else (False,):
+            for refs in choices:
                 holed.quality, holed.refs_previous = quality, refs
                 if holed.segments and all(
                     self._reads(holed, s) is not None for s in holed.segments
