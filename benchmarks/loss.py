@@ -1,9 +1,9 @@
 """What lost records cost: `python -m benchmarks.loss --clips DIR -o loss.csv`.
 
-Clips, and drawn ones of the vector models, are encoded with `--resilient N`; of each file's dynamics
-records a share is dropped at random, and it is decoded with concealment. A row is one file: RGB PSNR
-(mean over frames, against the original) of the frames that were lost, estimated and as the last
-frame that was received, repeated. The last line printed is the mean gain with a bootstrap interval.
+Clips, and drawn ones of the vector models, are encoded with `--resilient N`; a share of each file's
+dynamics records is dropped at random, and it is decoded with concealment. A row is one file: RGB
+PSNR (mean over frames, against the original) of the frames that were lost, estimated and as the
+last frame received, repeated. Printed last: the mean gain with a bootstrap interval over clips.
 """
 
 from __future__ import annotations
