@@ -21,6 +21,7 @@ from bitstream.errors import (
 )
 from bitstream.gop import Gop, Segment
 from bitstream.header import Colour, Header
+from bitstream.holes import Fault, HoledGop, Salvage, salvage
 from bitstream.reader import StreamReader, read_header
 from bitstream.record import RecordInfo, RecordType
 from bitstream.sound import SoundPacket, SoundTrack
@@ -38,13 +39,16 @@ __all__ = [
     "ChecksumError",
     "CodecError",
     "Colour",
+    "Fault",
     "FrequencyTables",
     "Gop",
     "Header",
+    "HoledGop",
     "MalformedError",
     "NotDszError",
     "RecordInfo",
     "RecordType",
+    "Salvage",
     "Segment",
     "SoundPacket",
     "SoundTrack",
@@ -62,6 +66,7 @@ __all__ = [
     "overhead_bytes",
     "quantize_pmf",
     "read_header",
+    "salvage",
     "scan",
     "split",
 ]

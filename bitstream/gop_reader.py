@@ -95,7 +95,7 @@ class GopReader:
             fields.fail("quality", start, str(quality), f"0..{MAX_QUALITY}")
         if refs_previous and self._index.num_gops == 0:
             fields.fail("refs_previous", start, "set", "clear in the first GOP")
-        num_frames = _frame_count(fields)
+        num_frames = frame_count(fields)
         content = self._coder_bytes(record)
         segments = self._read_segments(num_frames)
         sound = self._read_sound()
@@ -113,7 +113,7 @@ class GopReader:
             first = fields.byte("first frame")
             if first != next_frame:
                 fields.fail("first frame", start, str(first), str(next_frame))
-            length = _frame_count(fields)
+            length = frame_count(fields)
             if first + length > num_frames:
                 fields.fail("frames", start + 1, str(length), f"at most {num_frames - first}")
             segments.append(Segment(first, length, self._coder_bytes(record)))
@@ -161,7 +161,7 @@ class GopReader:
         self._on_record(record.info(None if closing else self._index.num_gops, payload_bytes))
 
 
-def _frame_count(fields: ByteSource) -> int:
+def frame_count(fields: ByteSource) -> int:
     """Reads a number of frames, stored less one in a byte whose top bit is zero."""
     start = fields.offset
     stored = fields.byte("frames less one")

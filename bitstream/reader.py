@@ -67,6 +67,11 @@ class StreamReader:
     def __iter__(self) -> Iterator[Gop]:
         return self._gops
 
+    @property
+    def source(self) -> ByteSource:
+        """What is read, at the next byte."""
+        return self._source
+
     def seek(self, time: Fraction) -> Gop | None:
         """Lets the iteration begin with the GOP that shows the frame at a time.
 

@@ -41,6 +41,7 @@ def encode(
     bitrate: int | None = None,
     preset: str = "medium",
     gop: int | None = None,
+    resilient: int | None = None,
     fps: int | float | Fraction | None = None,
     audio: str = "opus:32k",
     threads: int | None = None,
@@ -57,6 +58,7 @@ def encode(
         bitrate: most bits a second, likewise.
         preset: "fast", "medium" or "slow": how much work goes into a better file.
         gop: most frames that share one content latent; None lets the encoder choose.
+        resilient: a dynamics record for so many frames each, see `decode(conceal=True)`.
         fps: frames per second; None: a path's own, 25 for frames. Rounded rates of television
             are known: 29.97 is 30000/1001.
         audio: of a path: "opus:32k" codes its sound with Opus at so many bits a second, "copy"
@@ -75,7 +77,13 @@ def encode(
     """
     limit = SizeLimit(target_size, bitrate)
     options = EncodeOptions(
-        quality=quality, preset=preset, gop=gop, threads=threads, device=device, model=model
+        quality=quality,
+        preset=preset,
+        gop=gop,
+        threads=threads,
+        device=device,
+        model=model,
+        resilient=resilient,
     )
     rate = None if fps is None else _exact_rate(fps)
     if isinstance(source, (str, os.PathLike)):
@@ -137,6 +145,7 @@ def decode(
     *,
     start: int | float | Fraction | None = None,
     num_frames: int | None = None,
+    conceal: bool = False,
     threads: int | None = None,
     device: str = "auto",
     model: str | None = None,
@@ -148,6 +157,7 @@ def decode(
         source: the bytes, or the path of a file.
         start: seconds: begin with the frame that is shown then; None: with the first.
         num_frames: how many frames, None for all.
+        conceal: of a damaged stream, show what is left and estimate what is not.
         threads: CPU threads, None for all.
         device: "auto", "cpu" or "cuda", for everything but the entropy model.
         model: name or path of the weights, None for those the stream names.
@@ -167,7 +177,7 @@ def decode(
         stream: BinaryIO = (
             BytesIO(source) if isinstance(source, bytes) else _open(source, resources)
         )
-        if start is None and num_frames is None:
+        if start is None and num_frames is None and not conceal:
             limits.check_summary(bitstream.scan(stream), threads)
             stream.seek(0)
         decoder = Decoder(
@@ -178,6 +188,7 @@ def decode(
             start=None if start is None else _exact(start),
             num_frames=num_frames,
             limits=limits,
+            conceal=conceal,
         )
         return _iter_rgb(decoder, resources.pop_all())
 

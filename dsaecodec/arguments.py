@@ -179,6 +179,12 @@ def _describe_encode(parser: argparse.ArgumentParser) -> None:
         help="most frames that share one content, 1 to 128 (the encoder chooses)",
     )
     parser.add_argument(
+        "--resilient",
+        metavar="N",
+        type=Whole(1, 128),
+        help="a dynamics record for every N frames: a lost one costs no more (one a GOP)",
+    )
+    parser.add_argument(
         "--frames", metavar="N", type=Whole(1), help="encode the first N frames only (all)"
     )
     parser.add_argument(
@@ -218,6 +224,11 @@ def _describe_decode(parser: argparse.ArgumentParser) -> None:
         help="begin at TIME: seconds as 12.5, 1:02.5 or 0:01:02 (0)",
     )
     parser.add_argument("--frames", metavar="N", type=Whole(1), help="decode N frames only (all)")
+    parser.add_argument(
+        "--conceal",
+        action="store_true",
+        help="show a damaged file all the same; frames that are lost are estimated (refused)",
+    )
     _add_engine_options(parser)
     _add_limit_options(parser)
     _add_output_options(parser)

@@ -236,6 +236,11 @@ def open_latents(
     """
     loaded = load_model(model, device, header.model)
     check_header(loaded, header)
+    return latents_of(loaded, header, threads)
+
+
+def latents_of(loaded: LoadedModel, header: Header, threads: int | None) -> LatentCodec:
+    """The same of weights that are loaded."""
     if loaded.is_vector:
         from dsaecodec.vector.latents import VectorLatents
 

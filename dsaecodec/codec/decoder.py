@@ -9,11 +9,13 @@ from fractions import Fraction
 from functools import partial
 from typing import BinaryIO
 
-from bitstream import Gop, SoundPacket, StreamReader
+from bitstream import Fault, Gop, SoundPacket, StreamReader, salvage
+from dsaecodec.codec.concealment import MendedReader
 from dsaecodec.codec.family import open_gop_decoder
 from dsaecodec.codec.threads import Crew
 from dsaecodec.codec.window import Window
 from dsaecodec.errors import UsageError
+from dsaecodec.latents import latents_of
 from dsaecodec.limits import DEFAULT_LIMITS, Limits
 from dsaecodec.model_io import load_model
 from dsaecodec.video.frame import Frame420, VideoInfo
@@ -40,10 +42,15 @@ class Decoder:
         num_frames: how many frames at most, None for all.
         with_sound: whether packets are kept for `take_sound`.
         limits: what the stream may ask for, checked before anything is allocated for it.
+        conceal: show a damaged stream as far as it goes, and make up the rest, see
+            `codec.concealment`; the stream is then read whole.
 
     Attributes:
         info: of the frames. Their ticks, where they have any, count from the first one yielded.
         sound: the stream's sound track, None if there is none.
+        faults: of the stream; always empty where they are not to be concealed.
+        estimated: first and last of each run of frames that were made up so far, counted from the
+            stream's first.
 
     Raises:
         BitstreamError: damaged, not a .dsz, or beyond the limits; also while iterating.
@@ -62,11 +69,12 @@ class Decoder:
         num_frames: int | None = None,
         with_sound: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        conceal: bool = False,
     ) -> None:
         if num_frames is not None and num_frames < 1:
             raise UsageError(f"{num_frames} frames: expected 1 or more")
-        self.reader = StreamReader(source)
-        header = self.reader.header
+        opened = salvage(source.read()) if conceal else StreamReader(source)
+        header = opened.header
         self._check = partial(limits.check, header, threads=threads)
         self._check()
         self.info = VideoInfo(
@@ -80,6 +88,14 @@ class Decoder:
         self.sound = header.sound
         self._with_sound = with_sound
         loaded = load_model(model, device, header.model)
+        self.faults: list[Fault] = []
+        self.estimated: list[tuple[int, int]] = []
+        self.reader: StreamReader | MendedReader
+        if isinstance(opened, StreamReader):
+            self.reader = opened
+        else:
+            self.faults = opened.faults
+            self.reader = MendedReader(opened, latents_of(loaded, header, threads))
         self._crew = Crew(threads, loaded.device, beside=not loaded.is_vector)
         self._gop_decoder = open_gop_decoder(loaded, header, self._crew)
         self.digest = self._gop_decoder.digest
@@ -104,8 +120,10 @@ class Decoder:
             self._gop_decoder.read_content(self._before)
         for gop in self.reader:
             self._check(self.reader.next_frame, gop.num_frames, coder_bytes=gop.coder_bytes)
-            view = self._window.view(gop, self.reader.next_frame - gop.num_frames, earlier)
+            first_frame = self.reader.next_frame - gop.num_frames
+            view = self._window.view(gop, first_frame, earlier)
             earlier = ()
+            self._note_estimated(first_frame, view.frames)
             if self._with_sound:
                 self._packets += view.sound
             self._gop_decoder.read_content(gop)
@@ -118,6 +136,18 @@ class Decoder:
             self.num_gops += 1
             if self._window.closed:
                 break
+
+    def _note_estimated(self, first_frame: int, wanted: range) -> None:
+        """Remember which frames of a GOP are made up."""
+        if not isinstance(self.reader, MendedReader):
+            return
+        for gap in self.reader.estimated:
+            part = range(max(gap.start, wanted.start), min(gap.stop, wanted.stop))
+            if part:
+                first, last = first_frame + part.start, first_frame + part.stop - 1
+                if self.estimated and self.estimated[-1][1] + 1 == first:
+                    first = self.estimated.pop()[0]
+                self.estimated.append((first, last))
 
     def take_sound(self) -> list[SoundPacket]:
         """Packets read since the last call, those that are heard with the frames."""

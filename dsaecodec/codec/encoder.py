@@ -37,6 +37,7 @@ class EncodeOptions:
         preset: "fast", "medium" or "slow": how hard to try, see `codec.preset`.
         num_frames: encode the first frames only, and their sound; None for all.
         max_memory: bytes that encoding may take by an estimate, see `limits`.
+        resilient: a dynamics record for so many frames each; None: one a GOP.
     """
 
     quality: float = 50
@@ -47,6 +48,7 @@ class EncodeOptions:
     preset: str = "medium"
     num_frames: int | None = None
     max_memory: int | None = None
+    resilient: int | None = None
 
 
 class Sound(Protocol):
@@ -116,6 +118,8 @@ def encode_video(
         raise ConfigError(f"quality {options.quality}: expected 0…100")
     if options.gop is not None and not 1 <= options.gop <= MAX_GOP_FRAMES:
         raise ConfigError(f"GOP of {options.gop} frames: expected 1…{MAX_GOP_FRAMES}")
+    if options.resilient is not None and not 1 <= options.resilient <= MAX_GOP_FRAMES:
+        raise ConfigError(f"resilient {options.resilient}: expected 1…{MAX_GOP_FRAMES}")
     begin = time.monotonic()
     longest = options.gop or preset.longest_gop(info.height, info.width)
     known = [n for n in (info.num_frames, options.num_frames) if n]
@@ -133,7 +137,8 @@ def encode_video(
     source = _Limited(frames, options.num_frames, look_ahead=sound is not None)
     plans = plan(loaded, source, info, options.gop, preset)
     with Crew(options.threads, loaded.device, beside=not loaded.is_vector) as crew:
-        encoder = open_gop_encoder(loaded, info, int(options.quality), preset, crew)
+        setting = (int(options.quality), preset, crew, options.resilient)
+        encoder = open_gop_encoder(loaded, info, *setting)
         qualities = tally.counted(qualities_of_gops(options.quality))
         for coded, end, last in _coded_gops(encoder, plans, qualities, info.fps, crew):
             if sound:

@@ -52,7 +52,12 @@ class GopDecoder(Protocol):
 
 
 def open_gop_encoder(
-    loaded: LoadedModel, info: VideoInfo, quality: int, preset: Preset, crew: Crew
+    loaded: LoadedModel,
+    info: VideoInfo,
+    quality: int,
+    preset: Preset,
+    crew: Crew,
+    restart: int | None = None,
 ) -> GopEncoder:
     """The encoder of a model's family.
 
@@ -62,18 +67,20 @@ def open_gop_encoder(
         quality: of the first GOPs.
         preset: how hard to try.
         crew: does the work; the caller closes it.
+        restart: frames after which the prior of dynamics begins anew, None for never in a GOP.
 
     Raises:
+        ConfigError: there is a restart, and the model knows none.
         InputVideoError: the model is for pictures of another size.
     """
     if loaded.is_vector:
         from dsaecodec.vector.gop_encoder import VectorGopEncoder
 
-        return VectorGopEncoder(loaded, info, quality)
+        return VectorGopEncoder(loaded, info, quality, restart=restart)
     from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
 
     size = (info.height, info.width)
-    return SpatialGopEncoder(loaded, *size, quality, preset=preset, crew=crew)
+    return SpatialGopEncoder(loaded, *size, quality, preset=preset, crew=crew, restart=restart)
 
 
 def open_gop_decoder(loaded: LoadedModel, header: Header, crew: Crew) -> GopDecoder:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import bitstream
 from dsaecodec.commands.bounded import BoundedRequest
@@ -13,6 +15,9 @@ from dsaecodec.commands.console import print_json, say, say_notes, shown
 from dsaecodec.commands.quick_import import quick_import
 from dsaecodec.commands.streams import is_regular, open_stream
 from dsaecodec.commands.targets import check_target, default_target
+
+if TYPE_CHECKING:
+    from dsaecodec.codec import Decoder
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Request(BoundedRequest):
     output: str | None
     start: Fraction | None
     frames: int | None
+    conceal: bool
     threads: int | None
     device: str
     model: str | None
@@ -61,8 +67,11 @@ def _check(stream: BinaryIO, request: Request) -> int | None:
     if not is_regular(stream):
         return request.frames
     length = request.frames
-    if request.start is None and request.frames is None:
-        summary = bitstream.scan(stream)
+    if request.conceal:
+        header = bitstream.read_header(stream)
+    elif request.start is None and request.frames is None:
+        with hinted(stream):
+            summary = bitstream.scan(stream)
         header, length = summary.header, summary.num_frames
         request.limits.check_summary(summary, request.threads)
     else:
@@ -73,6 +82,31 @@ def _check(stream: BinaryIO, request: Request) -> int | None:
 
     find_model(request.model, header.model)
     return length
+
+
+@contextmanager
+def hinted(stream: BinaryIO) -> Iterator[None]:
+    """Say of an error of a stream what --conceal could do."""
+    try:
+        yield
+    except bitstream.BitstreamError as error:
+        stream.seek(0)
+        try:
+            hopeful = not bitstream.StreamReader(stream).compact
+        except bitstream.BitstreamError:
+            hopeful = False
+        if hopeful and error.hint is None:
+            error.hint = "decode --conceal shows what is left; verify lists all that is wrong"
+        raise
+
+
+def _losses(decoder: Decoder) -> list[str]:
+    """What was wrong with the stream, and what was made of it."""
+    notes = [str(fault) for fault in decoder.faults]
+    if decoder.estimated:
+        runs = ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in decoder.estimated)
+        notes.append(f"estimated frames: {runs}")
+    return notes
 
 
 def _decode(stream: BinaryIO, target: str, length: int | None, request: Request) -> dict[str, Any]:
@@ -91,6 +125,7 @@ def _decode(stream: BinaryIO, target: str, length: int | None, request: Request)
         num_frames=request.frames,
         with_sound=True,
         limits=request.limits,
+        conceal=request.conceal,
     )
     count = 0
     with (
@@ -111,5 +146,7 @@ def _decode(stream: BinaryIO, target: str, length: int | None, request: Request)
         "frames": count,
         "seconds": seconds,
         "fps": count / max(seconds, 1e-9),
-        "notes": list(writer.notes),
+        "faults": [asdict(fault) for fault in decoder.faults],
+        "estimated": decoder.estimated,
+        "notes": [*_losses(decoder), *writer.notes],
     }

@@ -27,6 +27,7 @@ class Request:
     bitrate: int | None
     preset: str
     gop: int | None
+    resilient: int | None
     frames: int | None
     fps: Fraction | None
     audio: str
@@ -67,6 +68,7 @@ def run(request: Request) -> int:
         "quality": DEFAULT_QUALITY if request.quality is None else request.quality,
         "preset": request.preset,
         "gop": request.gop,
+        "resilient": request.resilient,
         "num_frames": request.frames,
         "threads": threads,
         "max_memory": request.max_memory,

@@ -72,7 +72,12 @@ def dynamics_parameters(
 
 
 def iter_dynamics_parameters(
-    prior: DynamicsPrior, symbols: Tensor, quality: int, refs_previous: bool, chunk: int
+    prior: DynamicsPrior,
+    symbols: Tensor,
+    quality: int,
+    refs_previous: bool,
+    chunk: int,
+    restart: int | None = None,
 ) -> Iterator[Parameters]:
     """The same for `chunk` frames after the other, which takes less memory.
 
@@ -86,17 +91,18 @@ def iter_dynamics_parameters(
     """
     count, num_frames, _, height, width = symbols.shape
     dtype = symbols.dtype if symbols.is_floating_point() else torch.float64
-    state = prior.init_state(count, (height, width), dtype)
+    start = state = prior.init_state(count, (height, width), dtype)
     begin = 0
     for part in symbols.split(chunk, dim=1):
         place = Place.of(begin, part.shape[1], num_frames, refs_previous).repeated(count)
-        begin += part.shape[1]
         coded = prior.lifted(part.flatten(0, 1).to(state.z1.dtype), quality, place)
         shift = part.flatten(0, 1)[:, MEAN].to(coded.dtype) - coded[:, MEAN]
         part = coded.unflatten(0, (count, -1))
-        states = [state]
-        for t in range(part.shape[1] - 1):
-            states.append(prior.update(states[-1], part[:, t]))
+        states: list[DynamicsState] = []
+        for t in range(part.shape[1]):
+            states.append(start if (begin + t) % (restart or num_frames) == 0 else state)
+            state = prior.update(states[-1], part[:, t])
+        begin += part.shape[1]
         batch = DynamicsState(
             *(torch.stack(tensors, 1).flatten(0, 1) for tensors in zip(*states, strict=True))
         )
@@ -105,4 +111,3 @@ def iter_dynamics_parameters(
         said = listener.parameters()
         mean = torch.cat([said.mean[:, MEAN] + MEAN_UNITS * shift, said.mean[:, MEAN.stop :]], 1)
         yield Parameters(mean, said.index)
-        state = prior.update(states[-1], part[:, -1])

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from dsaecodec.codec.segments import SegmentEncoder
 from dsaecodec.codec.symbols import SYMBOL_LIMIT, Coder, Wish, choose_symbols, pass_symbols
 from dsaecodec.spatial.kinematics import HALF, MEAN, Place
 from dsaecodec.spatial.model import SpatialModel
@@ -139,6 +140,7 @@ def code_dynamics(
     targets: FrameTargets | None,
     *,
     remember: bool = True,
+    restart: int | None = None,
 ) -> Tensor:
     """Code z_t of consecutive frames from a restart of the prior.
 
@@ -147,12 +149,13 @@ def code_dynamics(
         place: of the frames in their GOP.
         targets: of the frames, or None to decode.
         remember: False holds the prior's state at zero, to measure what recurrence saves.
+        restart: frames after which the prior begins anew, None for never.
 
     Returns:
         z symbols [T, C, h, w], int32.
     """
     setting = (model, coder, size, quality, place, targets)
-    return torch.cat(list(iter_dynamics(*setting, remember=remember)))
+    return torch.cat(list(iter_dynamics(*setting, remember=remember, restart=restart)))
 
 
 def iter_dynamics(
@@ -164,11 +167,17 @@ def iter_dynamics(
     targets: FrameTargets | None,
     *,
     remember: bool = True,
+    restart: int | None = None,
 ) -> Iterator[Tensor]:
     """The same one frame after the other, [1, C, h, w] each."""
     prior = model.dynamics_prior
     start = state = prior.init_state(1, size)
-    for t in range(len(place.frames)):
+    count = len(place.frames)
+    for t in range(count):
+        if t % (restart or count) == 0:
+            state = start
+            if isinstance(coder, SegmentEncoder):
+                coder.restart()
         here = place.frame(t)
         target = None if targets is None else targets.frame(t)
         if prior.kinematic and target is not None:

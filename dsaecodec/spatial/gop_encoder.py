@@ -14,10 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bitstream import Gop, Segment, SymbolEncoder
+from bitstream import Gop, SymbolEncoder
 from bitstream.limits import MAX_CODER_BYTES, MAX_QUALITY
 from dsaecodec.codec.gop_plan import GopPlan
 from dsaecodec.codec.preset import PRESETS, Preset
+from dsaecodec.codec.segments import SegmentEncoder, make_segments
 from dsaecodec.codec.symbols import Coder, Unheard
 from dsaecodec.codec.threads import Crew
 from dsaecodec.errors import InputVideoError
@@ -118,6 +119,7 @@ class SpatialGopEncoder:
         crew: does the work; None: the calling thread alone.
         first_frame_only: infer every content from its GOP's first frame, to measure what the choice
             of another saves.
+        restart: frames after which the prior of dynamics begins anew, None for never in a GOP.
 
     Attributes:
         cost_before, cost_after: D / λ + R in bits of all GOPs before and after refinement; 0
@@ -134,7 +136,9 @@ class SpatialGopEncoder:
         preset: Preset = PRESETS["medium"],
         crew: Crew | None = None,
         first_frame_only: bool = False,
+        restart: int | None = None,
     ) -> None:
+        self.restart = restart
         self.first_frame_only = first_frame_only
         self.loaded, self.quality, self.preset = loaded, quality, preset
         self.crew = crew or Crew.alone()
@@ -181,7 +185,7 @@ class SpatialGopEncoder:
         if not worth_it:
             draft = self._improve(draft)
             dynamics = self._dynamics_bytes(draft)
-            if max(len(draft.content), len(dynamics)) <= MAX_CODER_BYTES:
+            if max(map(len, [draft.content, *dynamics])) <= MAX_CODER_BYTES:
                 self._was_split[len(plan.frames)] = False
                 return [self._finish(draft, dynamics)]
         self._was_split[len(plan.frames)] = True
@@ -195,11 +199,11 @@ class SpatialGopEncoder:
     def _is_worth_halving(self, draft: Draft) -> bool:
         """Whether dynamics would cost too much: at a glance or, if that leaves doubt, drafted."""
         enough = _split_ratio(draft.inference.plan) * len(draft.content)
-        hasty = len(self._dynamics_bytes(draft, hasty=True))
+        hasty = sum(map(len, self._dynamics_bytes(draft, hasty=True)))
         if hasty < enough or HASTE_LEAVES * hasty > enough:
             return hasty > enough
         left = DESCENT_LEAVES if self.preset.motion_steps else 1.0
-        return left * len(self._dynamics_bytes(draft)) > enough
+        return left * sum(map(len, self._dynamics_bytes(draft))) > enough
 
     def _encode_split(self, plan: GopPlan) -> list[Gop]:
         """Halves of a plan of a length that was split before; nothing if they might cost too much.
@@ -215,12 +219,12 @@ class SpatialGopEncoder:
         self._previous, self.cost_before, self.cost_after = before
         return []
 
-    def _finish(self, draft: Draft, dynamics: bytes) -> Gop:
+    def _finish(self, draft: Draft, dynamics: list[bytes]) -> Gop:
         self._previous = draft.planes
         plan = draft.inference.plan
         count = len(plan.frames)
-        segment = Segment(0, count, dynamics)
-        return Gop(self.coded_quality, plan.refs_previous, count, draft.content, (segment,))
+        segments = tuple(make_segments(count, self.restart, dynamics))
+        return Gop(self.coded_quality, plan.refs_previous, count, draft.content, segments)
 
     def _infer(self, plan: GopPlan, known: ClassicalMotion) -> Draft:
         """Code the content of a GOP, and infer its dynamics, as its frames are at first sight."""
@@ -261,8 +265,9 @@ class SpatialGopEncoder:
         planes = self.code_content(found.f_hyper, found.f, coder)[2]
         return Draft(found, coder.finish(), planes)
 
-    def _dynamics_bytes(self, draft: Draft, *, hasty: bool = False) -> bytes:
-        coder = SymbolEncoder(self.loaded.tables)
+    def _dynamics_bytes(self, draft: Draft, *, hasty: bool = False) -> list[bytes]:
+        """Coder bytes of each segment."""
+        coder = SegmentEncoder(self.loaded.tables)
         self.code_dynamics(draft.inference, draft.planes, coder, hasty=hasty)
         return coder.finish()
 
@@ -352,7 +357,7 @@ class SpatialGopEncoder:
                 yield from (torch.floor(motion.part(part).values + 0.5) for part in parts)
                 return
             targets = LazyTargets(without_residual())
-            symbols = iter_dynamics(self.model, Unheard(), *setting, targets)
+            symbols = iter_dynamics(self.model, Unheard(), *setting, targets, restart=self.restart)
             for part in parts:
                 z = [next(symbols)[:, :SIDE_CHANNELS] for _ in range(part.start, part.stop)]
                 yield torch.cat(z).float()
@@ -366,7 +371,7 @@ class SpatialGopEncoder:
                 yield Target(torch.cat([moved, residual], 1), stiffness)
 
         targets = LazyTargets(self.crew.ahead(whole()))
-        return code_dynamics(self.model, coder, *setting, targets)
+        return code_dynamics(self.model, coder, *setting, targets, restart=self.restart)
 
     def _parts(self, num_frames: int) -> list[slice]:
         """Frames of a GOP that are worked on at once."""

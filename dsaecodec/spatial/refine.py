@@ -129,7 +129,9 @@ class _Trial:
         with torch.no_grad():  # its graph is large: it is made again when frames are done
             planes = model.synthesize_content(f * model.f_steps(quality), quality)
         planes = _map(planes, lambda x: x.requires_grad_())
-        said = iter_dynamics_parameters(model.dynamics_prior, z[None], quality, refs, encoder.chunk)
+        said = iter_dynamics_parameters(
+            model.dynamics_prior, z[None], quality, refs, encoder.chunk, encoder.restart
+        )
         for begin in range(0, len(z), encoder.chunk):
             with torch.no_grad():
                 heard = next(said)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bitstream import Gop, Segment, SymbolEncoder
+from bitstream import Gop, SymbolEncoder
 from dsaecodec.codec.gop_plan import GopPlan
+from dsaecodec.codec.segments import SegmentEncoder, make_segments, segment_lengths
 from dsaecodec.codec.symbols import SYMBOL_LIMIT
-from dsaecodec.errors import InputVideoError
+from dsaecodec.errors import ConfigError, InputVideoError
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.vector.gop_coder import code_content, code_dynamics
 from dsaecodec.vector.model import VectorModel
@@ -23,14 +24,21 @@ class VectorGopEncoder:
         loaded: the model.
         info: of the video.
         quality: 0…100.
+        restart: frames after which the prior of dynamics begins anew, None for never in a GOP.
 
     Raises:
+        ConfigError: there is a restart, and the model knows none.
         InputVideoError: the pictures are not RGB of the model's size.
     """
 
-    def __init__(self, loaded: LoadedModel, info: VideoInfo, quality: int) -> None:
+    def __init__(
+        self, loaded: LoadedModel, info: VideoInfo, quality: int, *, restart: int | None = None
+    ) -> None:
+        self._restart = restart
         self._loaded, self._model, self.quality = loaded, loaded.vector, quality
         self.cost_before = self.cost_after = 0.0
+        if restart and self._model.config.dynamics == "deterministic":
+            raise ConfigError("resilient: frames of this model follow from its content, in one run")
         size = self._model.config.size
         if (info.width, info.height) != (size, size) or info.matrix != RGB:
             found = f"{info.width}x{info.height}" + ("" if info.matrix == RGB else ", not RGB")
@@ -43,12 +51,15 @@ class VectorGopEncoder:
         """See `GopEncoder`."""
         blocks = blocks_of(plan.frames).to(self._loaded.device)
         f, z = infer_symbols(self._model, blocks, self.quality)
-        content, dynamics = (SymbolEncoder(self._loaded.tables) for _ in range(2))
+        content = SymbolEncoder(self._loaded.tables)
+        dynamics = SegmentEncoder(self._loaded.tables)
         code_content(self._model, content, self.quality, f)
-        code_dynamics(self._model, dynamics, self.quality, z.unbind(1))
         num_frames = len(plan.frames)
-        segment = Segment(0, num_frames, dynamics.finish())
-        return [Gop(self.quality, False, num_frames, content.finish(), (segment,))]
+        for part in z.split(segment_lengths(num_frames, self._restart), dim=1):
+            dynamics.restart()
+            code_dynamics(self._model, dynamics, self.quality, part.unbind(1))
+        segments = tuple(make_segments(num_frames, self._restart, dynamics.finish()))
+        return [Gop(self.quality, False, num_frames, content.finish(), segments)]
 
 
 def infer_symbols(model: VectorModel, blocks: Tensor, quality: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,267 @@
+"""What a damaged stream lacks, made up from what is left: `decode --conceal`.
+
+    GOPs with holes ─ neighbour's content, prior's dynamics ─► whole GOPs ─► decoder
+
+Made-up symbols are coded like any others, so a decoder sees a stream without damage, and records
+that are intact are passed on as they are: their frames have the pixels they always had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+
+from bitstream import (
+    BitstreamError,
+    Gop,
+    HoledGop,
+    MalformedError,
+    Salvage,
+    Segment,
+    SymbolDecoder,
+    SymbolEncoder,
+)
+from bitstream.limits import TICKS_PER_SECOND
+from bitstream.seek import walk
+from dsaecodec.codec.symbols import SYMBOL_LIMIT, Coder
+from dsaecodec.codec.threads import limited_threads
+from dsaecodec.generation import fill_frames
+from dsaecodec.latents import LatentCodec, Symbols
+
+LEANING = 4.0  # logit of a frame that lies at one of its two contents
+SIDE_CHANNELS = 5  # of the spatial family: motion to both planes, mixing; see `spatial.model`
+_TRIED = 8  # qualities that a lost content record may have had
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A GOP to decode in a damaged one's place.
+
+    Attributes:
+        gop: whole.
+        first_frame: counted from the stream's first.
+        estimated: frames of the GOP that are not what was encoded, as far as known.
+    """
+
+    gop: Gop
+    first_frame: int
+    estimated: tuple[range, ...]
+
+
+class MendedReader:
+    """The whole GOPs of a damaged stream, in the place of a `StreamReader`.
+
+    Args:
+        left: what is left of the stream.
+        latents: of the stream.
+
+    Attributes:
+        next_frame: as of `StreamReader`.
+        estimated: frames of the last GOP that are not what was encoded, counted in it.
+    """
+
+    def __init__(self, left: Salvage, latents: LatentCodec) -> None:
+        self._gops, self._header, self._latents = left.gops, left.header, latents
+        self.next_frame = 0
+        self.estimated: tuple[range, ...] = ()
+        self._mended = self._mend()
+        self._ready: list[Mended] = []
+
+    def __iter__(self) -> Iterator[Gop]:
+        while (mended := self._next()) is not None:
+            self.next_frame = mended.first_frame + mended.gop.num_frames
+            self.estimated = mended.estimated
+            yield mended.gop
+
+    def seek(self, time: Fraction) -> Gop | None:
+        """As of `StreamReader`; GOPs before are mended too."""
+        if time < 0:
+            raise ValueError(f"time {float(time):.3f} s, expected 0 or more")
+        passed: list[Mended] = []
+
+        def next_gop() -> Gop | None:
+            mended = self._next()
+            passed[:-2] = []
+            if mended is None:
+                return None
+            passed.append(mended)
+            return mended.gop
+
+        landing = walk(next_gop, self._header.fps, floor(time * TICKS_PER_SECOND))
+        self._ready = passed[-len(landing.gops) :]
+        return landing.previous if landing.gops[0].refs_previous else None
+
+    def _next(self) -> Mended | None:
+        return self._ready.pop(0) if self._ready else next(self._mended, None)
+
+    def _mend(self) -> Iterator[Mended]:
+        first_frame, contents_hurt = 0, False
+        for place, holed in enumerate(self._gops):
+            self._drop_unreadable(holed)
+            hurt = holed.content is None
+            mended = self._with_content(place)
+            gaps = mended.gaps
+            gop = self._with_dynamics(mended)
+            refers = bool(gop.refs_previous)
+            lost = (range(gop.num_frames),) if hurt or (refers and contents_hurt) else tuple(gaps)
+            contents_hurt = hurt
+            yield Mended(gop, first_frame, lost)
+            first_frame += gop.num_frames
+
+    def _drop_unreadable(self, holed: HoledGop) -> None:
+        """Take coder bytes that no encoder makes for lost."""
+        if holed.content is None or holed.quality is None:
+            return
+        probe = Gop(holed.quality, False, 1, holed.content, (Segment(0, 1, b""),))
+        try:
+            self._latents.content(probe)
+        except BitstreamError:
+            holed.content = None
+            return
+        holed.segments = [s for s in holed.segments if self._reads(holed, s) is not None]
+
+    def _reads(self, holed: HoledGop, segment: Segment) -> Symbols | None:
+        """Symbols of a segment under a GOP's quality and reference, None if it has none."""
+        assert holed.quality is not None
+        decoder = SymbolDecoder(segment.payload, self._latents.loaded.tables)
+        try:
+            with limited_threads(self._latents.threads):
+                frames = [None] * segment.num_frames
+                z = self._through(decoder, holed, segment.first, frames)
+            decoder.finish()
+        except BitstreamError:
+            return None
+        return z
+
+    def _through(
+        self, coder: Coder, holed: HoledGop, first: int, frames: Sequence[Symbols | None]
+    ) -> Symbols:
+        """Dynamics of consecutive frames of a GOP through a coder."""
+        assert holed.quality is not None
+        setting = (coder, holed.quality, bool(holed.refs_previous), frames)
+        return self._latents.code_dynamics(*setting, first=first, num_frames=holed.num_frames)
+
+    def _with_content(self, place: int) -> HoledGop:
+        """A GOP that has a content: its own, or that of the one before, or else behind."""
+        holed = self._gops[place]
+        if holed.content is not None:
+            return holed
+        others = [*reversed(self._gops[:place]), *self._gops[place + 1 :]]
+        giver = next((gop for gop in others if gop.content is not None), None)
+        if giver is None:
+            raise MalformedError(
+                "stream: no content record is intact: there is nothing to show frames from"
+            )
+        holed.content = giver.content
+        self._guess_setting(holed, giver, place)
+        return holed
+
+    def _guess_setting(self, holed: HoledGop, giver: HoledGop, place: int) -> None:
+        """Find under which quality and reference the dynamics of a GOP without content read."""
+        near = [gop.quality for gop in self._gops[max(place - 4, 0) : place + 5]]
+        qualities = dict.fromkeys(q for q in (giver.quality, *near) if q is not None)
+        assert giver.quality is not None
+        choices = (True, False) if place and not self._latents.loaded.is_vector else (False,)
+        for quality in list(qualities)[:_TRIED]:
+            for refs in choices:
+                holed.quality, holed.refs_previous = quality, refs
+                if holed.segments and all(
+                    self._reads(holed, s) is not None for s in holed.segments
+                ):
+                    if quality == giver.quality:
+                        return
+                    holed.content = self._requantized(giver, quality)
+                    return
+        holed.quality, holed.refs_previous, holed.segments = giver.quality, False, []
+
+    def _requantized(self, giver: HoledGop, quality: int) -> bytes:
+        """A content at another quality."""
+        assert giver.content is not None and giver.quality is not None
+        content = self._latents.content(
+            Gop(giver.quality, False, 1, giver.content, (Segment(0, 1, b""),))
+        )
+        ratio = self._latents.f_steps(giver.quality) / self._latents.f_steps(quality)
+        f = np.floor(content.f * ratio + 0.5).clip(-SYMBOL_LIMIT, SYMBOL_LIMIT).astype(np.int32)
+        coder = SymbolEncoder(self._latents.loaded.tables)
+        with limited_threads(self._latents.threads):
+            self._latents.code_content(coder, quality, (f, content.f_hyper))
+        return coder.finish()
+
+    def _with_dynamics(self, holed: HoledGop) -> Gop:
+        """A GOP whose gaps are filled with segments of their own."""
+        assert holed.content is not None and holed.quality is not None
+        gaps = holed.gaps
+        if gaps and self._latents.begins_with_content and holed.num_frames != len(gaps[0]):
+            holed.segments, gaps = [], [range(holed.num_frames)]
+        segments = list(holed.segments)
+        if gaps:
+            z = np.zeros((holed.num_frames, *self._latents.z_shape), np.int32)
+            for segment in holed.segments:
+                symbols = self._reads(holed, segment)
+                assert symbols is not None
+                z[segment.first : segment.first + segment.num_frames] = symbols
+            for gap in gaps:
+                filled = self._filled(holed, z, gap)
+                z[gap.start : gap.stop] = filled
+                coder = SymbolEncoder(self._latents.loaded.tables)
+                with limited_threads(self._latents.threads):
+                    self._through(coder, holed, gap.start, list(filled))
+                segments.append(Segment(gap.start, len(gap), coder.finish()))
+        segments.sort(key=lambda segment: segment.first)
+        return replace(holed, segments=segments).whole()
+
+    def _filled(self, holed: HoledGop, z: Symbols, gap: range) -> Symbols:
+        """Symbols of a gap."""
+        assert holed.quality is not None and holed.content is not None
+        before = [s for s in holed.segments if s.first + s.num_frames == gap.start]
+        behind = [s for s in holed.segments if s.first == gap.stop]
+        if not self._latents.loaded.is_vector:
+            return self._between(holed, z, gap)
+        # from the restart before the gap to the end of the segment behind it
+        start = before[0].first if before else gap.start
+        stop = behind[0].first + behind[0].num_frames if behind else gap.stop
+        inner = range(gap.start - start, gap.stop - start)
+        frames = Gop(holed.quality, False, stop - start, b"", (Segment(0, stop - start, b""),))
+        filled = fill_frames(self._latents, frames, z[start:stop], inner)
+        return filled[inner.start : inner.stop]
+
+    def _between(self, holed: HoledGop, z: Symbols, gap: range) -> Symbols:
+        """Motion on a straight line between what is known on both sides, without residual.
+
+        At the ends of a GOP between two contents the motion is known: none against the content that
+        was taken there.
+        """
+        before = z[gap.start - 1] if gap.start else None
+        behind = z[gap.stop] if gap.stop < holed.num_frames else None
+        ends = self._ends(holed, before if before is not None else behind)
+        left = ends[0] if before is None else before
+        right = ends[1] if behind is None else behind
+        last = len(gap) + (1 if behind is not None else 0)
+        steps = []
+        for t in range(1, len(gap) + 1):
+            blend = (2 * ((last - t) * left + t * right) + last) // (2 * last)
+            steps.append(blend)
+        filled = np.stack(steps).astype(np.int32)
+        filled[:, SIDE_CHANNELS:] = 0
+        return filled
+
+    def _ends(self, holed: HoledGop, near: Symbols | None) -> tuple[Symbols, Symbols]:
+        """What z is before a GOP's first frame and at its last, given a frame near."""
+        if near is None:
+            near = np.zeros(self._latents.z_shape, np.int32)
+        if not holed.refs_previous:
+            return near, near
+        assert holed.quality is not None
+        steps = self._latents.z_steps(holed.quality)
+        half = near[2:4] * steps[2:4]  # half the way from one content to the other
+        ends = []
+        for sign in (-1, 1):
+            end = near.copy()
+            end[:2] = np.floor(sign * half / steps[:2] + 0.5)
+            end[4] = np.floor(-sign * LEANING / steps[4] + 0.5)
+            ends.append(end)
+        return ends[0], ends[1]
