@@ -268,7 +268,7 @@ def test_verify_reports_one_digest(golden):
     """Streams of every version are decoded for ever."""
     expected = json.loads((golden.parent / "digests.json").read_text())
     paths = sorted(golden.parent.glob("*.dsz"))
-    assert [path.name for path in paths] == sorted(expected) and len(paths) == 6
+    assert [path.name for path in paths] == sorted(expected) and len(paths) == 8
     for path in paths:
         with open(path, "rb") as file:
             report = verify_stream(file, device="cpu")
@@ -277,7 +277,14 @@ def test_verify_reports_one_digest(golden):
 
 
 @pytest.mark.parametrize(
-    "name", ["v1-natural-three-gops", "v2-natural-everything", "v3-sprites", "v3-balls"]
+    "name",
+    [
+        "v1-natural-three-gops",
+        "v2-natural-everything",
+        "v2-kinematic-everything",
+        "v3-sprites",
+        "v3-balls",
+    ],
 )
 def test_golden_files_look_as_they_did(golden, name):
     """Pixels agree within one grey level with those of the machine that made the file."""
