@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bitstream import Gop, SymbolEncoder
-from bitstream.limits import MAX_CODER_BYTES, MAX_QUALITY
+from bitstream.limits import MAX_CODER_BYTES
 from dsaecodec.codec.gop_plan import GopPlan
 from dsaecodec.codec.preset import PRESETS, Preset
 from dsaecodec.codec.segments import SegmentEncoder, make_segments
@@ -146,14 +146,8 @@ class SpatialGopEncoder:
         self.size = grid_size(height, width)
         self.chunk = chunk_frames(height, width)
         self.cost_before = self.cost_after = 0.0
-        self._boost = 0
         self._previous: Planes | None = None
         self._was_split: dict[int, bool] = {}  # the last plan of so many frames
-
-    @property
-    def coded_quality(self) -> int:
-        """The quality in the stream of the GOP at hand."""
-        return min(self.quality + self._boost, MAX_QUALITY)
 
     @property
     def lmbda(self) -> float:
@@ -224,7 +218,7 @@ class SpatialGopEncoder:
         plan = draft.inference.plan
         count = len(plan.frames)
         segments = tuple(make_segments(count, self.restart, dynamics))
-        return Gop(self.coded_quality, plan.refs_previous, count, draft.content, segments)
+        return Gop(self.quality, plan.refs_previous, count, draft.content, segments)
 
     def _infer(self, plan: GopPlan, known: ClassicalMotion) -> Draft:
         """Code the content of a GOP, and infer its dynamics, as its frames are at first sight."""
@@ -232,7 +226,6 @@ class SpatialGopEncoder:
             plan = replace(plan, anchor=0)
         assert self._previous or not plan.refs_previous, "the first GOP has nothing to refer to"
         previous = self._previous if plan.refs_previous else None
-        self._boost = boost(len(plan.frames))
         frames = to_tensors(plan.frames, self.height, self.width)
         frames = Yuv(*(x.to(self.loaded.device) for x in frames))
         f_hyper, f = self.infer_content(frames, plan.anchor)
@@ -252,7 +245,7 @@ class SpatialGopEncoder:
         found = draft.inference
         parts, ends = self._parts(len(found.plan.frames)), (found.previous, draft.planes)
         motion = found.motion.values.to(self.loaded.device)
-        setting = (self.coded_quality, self.lmbda, self.preset.motion_steps, parts, self.crew)
+        setting = (self.quality, self.lmbda, self.preset.motion_steps, parts, self.crew)
         motion = align(self.model, found.frames.luma, ends, motion, *setting).cpu()
         return replace(found, motion=found.motion._replace(values=motion))
 
@@ -273,7 +266,7 @@ class SpatialGopEncoder:
 
     def infer_content(self, frames: Yuv, anchor: int) -> tuple[Target, Target]:
         """Targets of f_hyper and f, on the CPU."""
-        steps = self.model.f_steps(self.coded_quality)
+        steps = self.model.f_steps(self.quality)
         scaled = self.model.content_posterior(floats(frames, slice(anchor, anchor + 1))) / steps
         hyper = self.model.content_posterior.infer_hyper(scaled)
         stiffness = CONTENT_REACH * steps.square() / self.lmbda
@@ -283,9 +276,9 @@ class SpatialGopEncoder:
         self, f_hyper: Target, f: Target, coder: Coder
     ) -> tuple[Tensor, Tensor, Planes]:
         """Code f_hyper and f: their symbols, and the planes they decode to."""
-        symbols = code_content(self.model, coder, self.size, self.coded_quality, (f_hyper, f))
-        f_hat = symbols[1].float().to(self.loaded.device) * self.model.f_steps(self.coded_quality)
-        return *symbols, self.model.synthesize_content(f_hat, self.coded_quality)
+        symbols = code_content(self.model, coder, self.size, self.quality, (f_hyper, f))
+        f_hat = symbols[1].float().to(self.loaded.device) * self.model.f_steps(self.quality)
+        return *symbols, self.model.synthesize_content(f_hat, self.quality)
 
     def infer_motion(
         self,
@@ -318,7 +311,7 @@ class SpatialGopEncoder:
             chains.append(self.crew.submit(partial(against, previous, 0, known.to_previous)))
         to_current, to_previous = chains[0].result(), chains[-1].result()
         both = torch.cat([to_previous, to_current], 2)
-        side = self.model.z_steps(self.coded_quality)[:, :SIDE_CHANNELS]
+        side = self.model.z_steps(self.quality)[:, :SIDE_CHANNELS]
 
         def judge(part: slice) -> tuple[Tensor, Tensor]:
             seen = luma[:, part]
@@ -341,7 +334,7 @@ class SpatialGopEncoder:
         """
         plan, motion = found.plan, found.motion
         place = Place.whole(len(plan.frames), plan.refs_previous)
-        setting = (self.size, self.coded_quality, place)
+        setting = (self.size, self.quality, place)
         parts = self._parts(len(plan.frames))
         channels = self.model.config.z_channels - SIDE_CHANNELS
 
@@ -362,7 +355,7 @@ class SpatialGopEncoder:
                 z = [next(symbols)[:, :SIDE_CHANNELS] for _ in range(part.start, part.stop)]
                 yield torch.cat(z).float()
 
-        stiffness = self.model.z_steps(self.coded_quality).square().cpu() / self.lmbda
+        stiffness = self.model.z_steps(self.quality).square().cpu() / self.lmbda
         stiffness[:, :SIDE_CHANNELS] = math.inf
 
         def whole() -> Iterator[Target]:
@@ -386,21 +379,13 @@ class SpatialGopEncoder:
             motion: symbols of motion and mixing of the frames, [T, 5, h, w].
             part: which frames.
         """
-        model, steps = self.model, self.model.z_steps(self.coded_quality)
+        model, steps = self.model, self.model.z_steps(self.quality)
         motion = motion.to(steps) * steps[:, :SIDE_CHANNELS]
         a, b = (expand_planes(p, len(motion)) for p in (found.previous or planes, planes))
         dense = model.frame_synthesis.motion(a, b, motion)
         prediction, _ = model.frame_synthesis.predict(a, b, dense)
         residual = model.dynamics_posterior.infer_residual(floats(found.frames, part), prediction)
         return (residual / steps[:, SIDE_CHANNELS:]).cpu()
-
-
-def boost(num_frames: int) -> int:
-    """What a GOP's quality exceeds the wanted one by: the more frames live on its content."""
-    return BOOSTS.get(num_frames.bit_length(), max(BOOSTS.values()) if num_frames >= 64 else 0)
-
-
-BOOSTS = {7: 0, 6: 0}
 
 
 def _split_ratio(plan: GopPlan) -> float:

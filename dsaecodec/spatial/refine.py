@@ -108,7 +108,7 @@ class _Trial:
     def __init__(
         self, encoder: SpatialGopEncoder, found: Inference, f_hyper: Tensor, f: Tensor, z: Tensor
     ) -> None:
-        model, quality = encoder.model, encoder.coded_quality
+        model, quality = encoder.model, encoder.quality
         self.encoder, self.found = encoder, found
         self.f, self.motion = f.float(), z[:, :SIDE_CHANNELS].float()
         said_f = content_parameters(model.content_prior, f_hyper, f.double(), quality)
@@ -124,7 +124,7 @@ class _Trial:
     def _descend(self, z: Tensor) -> None:
         """Add the dynamics to the cost, and find the gradients, a few frames at a time."""
         encoder, refs = self.encoder, self.found.previous is not None
-        model, quality = encoder.model, encoder.coded_quality
+        model, quality = encoder.model, encoder.quality
         f = self.f.to(encoder.loaded.device).requires_grad_()
         with torch.no_grad():  # its graph is large: it is made again when frames are done
             planes = model.synthesize_content(f * model.f_steps(quality), quality)
@@ -163,7 +163,7 @@ class _Trial:
 
     def _descend_content(self, f: Tensor, grads: list[Tensor | None], num_frames: int) -> None:
         """From the gradients of the planes, and the content's own error, to that of f."""
-        model, quality = self.encoder.model, self.encoder.coded_quality
+        model, quality = self.encoder.model, self.encoder.quality
         planes = model.synthesize_content(f * model.f_steps(quality), quality)
         anchor = self.found.plan.anchor
         frame = floats(self.found.frames, slice(anchor, anchor + 1))
@@ -185,7 +185,7 @@ class _Trial:
     ) -> tuple[Tensor, Tensor]:
         """Squared error of some frames, and the bits of their residual."""
         model, previous = self.encoder.model, self.found.previous
-        steps = model.z_steps(self.encoder.coded_quality)
+        steps = model.z_steps(self.encoder.quality)
         a, b = (expand_planes(p, len(motion)) for p in (previous or planes, planes))
         synthesis = model.frame_synthesis
         dense = synthesis.motion(a, b, motion * steps[:, :SIDE_CHANNELS])

@@ -40,6 +40,7 @@ class EncodeOptions:
     preset: str = "medium"
     num_frames: int | None = None
     max_memory: int | None = None
+    resilient: int | None = None
 
 
 @dataclass
@@ -123,6 +124,8 @@ class Engine:
     def decoder(self, source: BinaryIO, **keywords: object) -> FakeDecoder:
         self.keywords = keywords
         start, count = keywords.pop("start", None), keywords.pop("num_frames", None)
+        if not keywords.get("conceal"):
+            keywords.pop("conceal", None)
         keywords.pop("with_sound", None)
         return FakeDecoder(source, start, count)  # type: ignore[arg-type]
 
@@ -144,6 +147,8 @@ class FakeDecoder:
     def __init__(self, source: BinaryIO, start: Fraction | None, count: int | None) -> None:
         self._reader = StreamReader(source)
         self._start, self._count = start or Fraction(0), count
+        self.faults: list[object] = []
+        self.estimated: list[tuple[int, int]] = []
         header = self._reader.header
         self.sound = header.sound
         self._packets: list[SoundPacket] = []

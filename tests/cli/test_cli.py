@@ -48,19 +48,22 @@ def test_a_clip_there_and_back(
 def test_every_option_reaches_the_engine(engine: Engine, clip: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out.dsz")
     options = ["--gop", "7", "--threads", "2", "--device", "cpu", "--model", "m", "-q", "13"]
-    options += ["--max-memory", "3G"]
+    options += ["--max-memory", "3G", "--resilient", "5"]
     assert main(["encode", str(clip), "-o", out, "--preset", "fast", *options]) == 0
-    assert engine.options == EncodeOptions(13, 7, 2, "cpu", "m", "fast", max_memory=3 * 10**9)
+    limits = {"max_memory": 3 * 10**9, "resilient": 5}
+    assert engine.options == EncodeOptions(13, 7, 2, "cpu", "m", "fast", **limits)
     engine_options = ["--threads", "2", "--device", "cpu", "--model", "m"]
     engine_options += ["--max-pixels", "2000", "--max-frames", "9", "--max-memory", "1GiB"]
-    limits = Limits(2000, 9, 2**30)
-    expected = {"threads": 2, "device": "cpu", "model": "m", "limits": limits}
-    assert main(["decode", out, *engine_options]) == 0
+    allowed = Limits(2000, 9, 2**30)
+    expected = {"threads": 2, "device": "cpu", "model": "m", "limits": allowed}
+    assert main(["decode", out, "--conceal", *engine_options]) == 0
+    assert engine.keywords == expected | {"conceal": True}
+    assert main(["decode", out, "-y", *engine_options]) == 0
     assert engine.keywords == expected
     engine.keywords = {}
     assert main(["verify", out, *engine_options]) == 0
     assert engine.keywords == expected
-    assert engine.models == [("m", None), ("m", None), ("m", b"fake"), ("m", b"fake")]
+    assert engine.models == [("m", None), ("m", None), *[("m", b"fake")] * 3]
 
 
 def test_frames_limits_the_length(

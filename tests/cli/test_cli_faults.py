@@ -144,7 +144,8 @@ def test_a_malformed_stream_is_refused_before_torch(stream: Path, run: Run) -> N
         assert done.returncode == 4
         assert done.stdout == b""
         assert done.stderr.startswith(f"dsaecodec: error: {stream}: GOP ".encode())
-        assert done.stderr.count(b"\n") == 1
+        lines = done.stderr.splitlines()
+        assert len(lines) == 1 or (len(lines) == 2 and lines[1].startswith(b"hint: "))
         assert seconds < 2  # loading torch alone takes about that; well below without
         assert [path.name for path in stream.parent.iterdir()] == ["stream.dsz"]
 
