@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ from dsaecodec.vector.model import DYNAMICS, PRODUCTS, VectorConfig, VectorModel
 from dsaecodec.vector.synthesis import BLOCK, DETAILS
 
 Model = SpatialModel | VectorModel
+
+MOST_NUMBERS = 2**26  # of the largest tensor: hostile files make no larger ones allocated
+
+
+_building = Lock()  # a thread restores the random state that it found, not that of another
 
 
 @dataclass(frozen=True)
@@ -232,6 +238,10 @@ def _parse(data: bytes) -> tuple[_Kind, Any, dict[str, Tensor]]:
             raise ValueError(f"config {name} = {value!r}")
     if isinstance(config, VectorConfig) and config.fault:
         raise ValueError(f"config {config.fault}")
+    if isinstance(config, VectorConfig) and 3 * config.size**2 * config.rank > MOST_NUMBERS:
+        raise ValueError(
+            f"config size {config.size}, rank {config.rank}: more than a file can hold"
+        )
     return kind, config, load_tensors(data)
 
 
@@ -241,7 +251,7 @@ def _build(kind: _Kind, config: Any, tensors: dict[str, Tensor]) -> tuple[Model,
     tables = FrequencyTables(frequencies.numpy().astype(np.int64), half_widths.numpy())
     if tables.num_tables != NUM_TABLES:
         raise ValueError(f"{tables.num_tables} tables, expected {NUM_TABLES}")
-    with torch.device("meta"):  # shapes only: what a config asks for must be in the file first
+    with _building, torch.random.fork_rng(devices=[]):  # the process's random numbers are its own
         model: Model = kind.model(config).eval().requires_grad_(False)
     expected = model.state_dict()
     if set(expected) != set(tensors):

@@ -381,7 +381,7 @@ def test_damage_is_told_on_opening(data, tmp_path):
 def test_only_the_gops_needed_are_decoded(clip, tmp_path):
     """Coder bytes that no encoder makes are told where they are used, and only there."""
     gops = [g.coded for g in clip.gops]
-    gops[1] = replace(gops[1], segments=(Segment(0, 4, b"\1\2\3\4\5"),))
+    gops[1] = replace(gops[1], segments=(Segment(0, 4, b"\xff" * 40),))
     path = tmp_path / "clip.dsz"
     path.write_bytes(bitstream.join(clip.header, gops))
     with dsaecodec.open(path, device="cpu") as broken:

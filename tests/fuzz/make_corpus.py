@@ -166,13 +166,14 @@ def with_symbols(value: int) -> bytes:
             return self.encoder.code(table_index, far)
 
     from dsaecodec.spatial.gop_coder import code_content, iter_dynamics
+    from dsaecodec.spatial.kinematics import Place
     from dsaecodec.spatial.pictures import grid_size
 
     size = grid_size(header.height, header.width)
     content, dynamics = Far(), Far()
     code_content(loaded.spatial, content, size, 50, None)
     frames = 2
-    list(iter_dynamics(loaded.spatial, dynamics, size, 50, False, frames, None))
+    list(iter_dynamics(loaded.spatial, dynamics, size, 50, Place.whole(frames, False), None))
     segment = Segment(0, frames, dynamics.encoder.finish())
     assert gops
     return join(header, [Gop(50, False, frames, content.encoder.finish(), (segment,))])
