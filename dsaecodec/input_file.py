@@ -35,6 +35,12 @@ class _InputFile(io.FileIO):
         except OSError as found:  # a drive that is gone, a network that is down
             raise _error(found, self.error, self.named) from found
 
+    def readall(self) -> bytes:
+        try:
+            return super().readall()
+        except OSError as found:
+            raise _error(found, self.error, self.named) from found
+
 
 def _error(found: OSError, error: type[CodecError], name: str) -> CodecError:
     missing = isinstance(found, FileNotFoundError)

@@ -38,8 +38,6 @@ from dsaecodec.vector.synthesis import BLOCK, DETAILS
 
 Model = SpatialModel | VectorModel
 
-MOST_NUMBERS = 2**26  # of the largest tensor: hostile files make no larger ones allocated
-
 
 _building = Lock()  # a thread restores the random state that it found, not that of another
 
@@ -238,10 +236,6 @@ def _parse(data: bytes) -> tuple[_Kind, Any, dict[str, Tensor]]:
             raise ValueError(f"config {name} = {value!r}")
     if isinstance(config, VectorConfig) and config.fault:
         raise ValueError(f"config {config.fault}")
-    if isinstance(config, VectorConfig) and 3 * config.size**2 * config.rank > MOST_NUMBERS:
-        raise ValueError(
-            f"config size {config.size}, rank {config.rank}: more than a file can hold"
-        )
     return kind, config, load_tensors(data)
 
 
