@@ -89,7 +89,7 @@ def swap(content: Clip, dynamics: Clip) -> bytes:
         coded = still.coded.content
         if still.quality != moving.quality:
             symbols = (still.f_symbols, still.f_hyper_symbols)
-            coded = _code_content(content.latents, symbols, still.quality, moving.quality)
+            coded = code_content_at(content.latents, symbols, still.quality, moving.quality)
         gops.append(replace(moving.coded, content=coded))
     return bitstream.join(dynamics.header, gops)
 
@@ -142,11 +142,11 @@ def sample(
             drawn = latents.code_content(drawer, quality, None)
         if dynamics is not None:
             gops = [
-                replace(gop.coded, content=_code_content(latents, drawn, quality, gop.quality))
+                replace(gop.coded, content=code_content_at(latents, drawn, quality, gop.quality))
                 for gop in dynamics.gops
             ]
             return bitstream.join(header, gops)
-        coded = _code_content(latents, drawn, quality, quality)
+        coded = code_content_at(latents, drawn, quality, quality)
         count = num_frames or 32
     with limited_threads(None):
         z = latents.code_dynamics(drawer, quality, False, [None] * count)
@@ -258,10 +258,10 @@ def _codable(z: Symbols) -> Symbols:
     return z
 
 
-def _code_content(
+def code_content_at(
     latents: LatentCodec, symbols: tuple[Symbols, Symbols], quality: int, wanted: int
 ) -> bytes:
-    """Coder bytes of f and f_hyper of one quality, at another."""
+    """Coder bytes of symbols f and f_hyper of one quality, at another that is wanted."""
     f, hyper = symbols
     ratio = latents.f_steps(quality) / latents.f_steps(wanted)
     f = np.floor(f * ratio + 0.5).clip(-SYMBOL_LIMIT, SYMBOL_LIMIT).astype(np.int32)

@@ -27,13 +27,13 @@ from bitstream import (
 )
 from bitstream.limits import TICKS_PER_SECOND
 from bitstream.seek import walk
-from dsaecodec.codec.symbols import SYMBOL_LIMIT, Coder
+from dsaecodec.codec.symbols import Coder
 from dsaecodec.codec.threads import limited_threads
-from dsaecodec.generation import fill_frames
+from dsaecodec.generation import code_content_at, fill_frames
 from dsaecodec.latents import LatentCodec, Symbols
+from dsaecodec.spatial.model import SIDE_CHANNELS
 
 LEANING = 4.0  # logit of a frame that lies at one of its two contents
-SIDE_CHANNELS = 5  # of the spatial family: motion to both planes, mixing; see `spatial.model`
 _TRIED = 8  # qualities that a lost content record may have had
 
 
@@ -184,12 +184,8 @@ class MendedReader:
         content = self._latents.content(
             Gop(giver.quality, False, 1, giver.content, (Segment(0, 1, b""),))
         )
-        ratio = self._latents.f_steps(giver.quality) / self._latents.f_steps(quality)
-        f = np.floor(content.f * ratio + 0.5).clip(-SYMBOL_LIMIT, SYMBOL_LIMIT).astype(np.int32)
-        coder = SymbolEncoder(self._latents.loaded.tables)
-        with limited_threads(self._latents.threads):
-            self._latents.code_content(coder, quality, (f, content.f_hyper))
-        return coder.finish()
+        symbols = (content.f, content.f_hyper)
+        return code_content_at(self._latents, symbols, giver.quality, quality)
 
     def _with_dynamics(self, holed: HoledGop) -> Gop:
         """A GOP whose gaps are filled with segments of their own."""

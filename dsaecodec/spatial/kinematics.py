@@ -14,11 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dsaecodec.exact import SIGNED_MAX, compand, round_ste
+from dsaecodec.exact import SIGNED_MAX, compand
 
 RATIO_ONE = 64  # fixed-point one of the ratio of two steps
 LARGEST_RATIO = 4 * RATIO_ONE
-SYMBOL_BOUND = 2**20  # halves are clamped here: products stay exact in float64
+SYMBOL_BOUND = 2**20  # halves are clamped here: products stay far inside int64
 MEAN, HALF = slice(0, 2), slice(2, 4)  # channels of z_t
 
 
@@ -64,8 +64,8 @@ class Place(NamedTuple):
         return compand(torch.stack([behind, before], 1).clamp(max=SIGNED_MAX))
 
     def slopes(self) -> Tensor:
-        """Numerators 2(t + 1) - T of the mean's share in h, float64 [N]; 0 with one content."""
-        slopes = (2 * (self.frames + 1) - self.num_frames).double()
+        """Numerators 2(t + 1) - T of the mean's share in h, int64 [N]; 0 with one content."""
+        slopes = 2 * (self.frames + 1) - self.num_frames
         return slopes if self.refs_previous else torch.zeros_like(slopes)
 
     def expected_mean(self, half: Tensor, ratio: Tensor) -> Tensor:
@@ -79,10 +79,11 @@ class Place(NamedTuple):
             Symbols, float64, of the same shape.
         """
         shape = (-1, *(1 for _ in half.shape[1:]))
-        factor = ratio.double().view(1, 2, *(1 for _ in half.shape[2:]))
-        numerator = half.double().clamp(-SYMBOL_BOUND, SYMBOL_BOUND) * factor
-        numerator = numerator * self.slopes().to(half.device).view(shape)
-        return round_ste(numerator / (RATIO_ONE * self.num_frames))
+        factor = ratio.long().view(1, 2, *(1 for _ in half.shape[2:])).to(half.device)
+        product = half.clamp(-SYMBOL_BOUND, SYMBOL_BOUND).long() * factor
+        product = product * self.slopes().to(half.device).view(shape)
+        below = RATIO_ONE * self.num_frames
+        return torch.div(2 * product + below, 2 * below, rounding_mode="floor").double()
 
     def lifted(self, z: Tensor, ratio: Tensor) -> Tensor:
         """Symbols z_t [N, C, …] as they are coded."""

@@ -213,10 +213,11 @@ class SpatialModel(nn.Module):
             if isinstance(module, IntConv):
                 module.project_()
         if self.config.kinematic:
-            for quality in range(MAX_QUALITY + 1):
-                steps = self.z_steps(quality)[0, :MOTION_CHANNELS, 0, 0]
-                ratio = torch.round(RATIO_ONE * steps[HALF] / steps[MEAN]).clamp(1, LARGEST_RATIO)
-                self.dynamics_prior.ratio.data[quality] = ratio
+            at_reference, slope = self.z_step[:, HALF] - self.z_step[:, MEAN]  # nominal ones agree
+            qualities = torch.arange(MAX_QUALITY + 1, device=slope.device)[:, None]
+            octaves = at_reference + (qualities / REFERENCE_QUALITY - 1) * slope
+            ratio = torch.round(RATIO_ONE * torch.exp2(octaves)).clamp(1, LARGEST_RATIO)
+            self.dynamics_prior.ratio.copy_(ratio)
 
 
 def _steps(log2_step: Tensor, quality: int) -> Tensor:
