@@ -246,7 +246,10 @@ def seek_all(path: Path) -> list[Seek]:
     for part in range(10):
         frame = reader.next_frame * (2 * part + 1) // 20
         found = max(i for i, start in enumerate(starts) if start <= frame)
-        gop_bytes = sizes[found] + (sizes[found - 1] if references[found] else 0)
+        first = found
+        while references[first]:
+            first -= 1
+        gop_bytes = sum(sizes[first : found + 1])
         begin = time.monotonic()
         with path.open("rb") as file:
             counted: Any = CountingFile(file)

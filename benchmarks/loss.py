@@ -1,7 +1,8 @@
 """What lost records cost: `python -m benchmarks.loss --clips DIR -o loss.csv`.
 
 Clips, and drawn ones of the vector models, are encoded with `--resilient N`; a share of each file's
-dynamics records is dropped at random, and it is decoded with concealment. A row is one file: RGB
+dynamics records, or with `--contents` of its content records but the first, is dropped at random,
+and it is decoded with concealment. Clips without such records are left out. A row is one file: RGB
 PSNR (mean over frames, against the original) of the frames that were lost, estimated and as the
 last frame received, repeated. Printed last: the mean gain with a bootstrap interval over clips.
 """
@@ -38,6 +39,7 @@ class Row:
     model: str
     quality: int
     resilient: int
+    dropped: str
     frames: int
     lost: int
     psnr_estimated: float
@@ -56,24 +58,27 @@ def clips(folder: Path | None, num_drawn: int) -> Iterator[tuple[str, str, Frame
         yield f"balls-{index:02}", "balls", list(bouncing_balls(32, 900 + index).frames)
 
 
-def drop(data: bytes, share: float, rng: np.random.Generator) -> bytes:
-    """A stream without some of its dynamics records; at least one is dropped."""
+def drop(data: bytes, kind: RecordType, share: float, rng: np.random.Generator) -> bytes | None:
+    """A stream without some of its records of a kind, at least one; None if it has none to lose."""
     records: list[RecordInfo] = []
     bitstream.scan(io.BytesIO(data), records.append)
-    dynamics = [i for i, record in enumerate(records) if record.kind is RecordType.DYNAMICS]
-    lost = {i for i in dynamics if rng.random() < share} or {int(rng.choice(dynamics))}
+    whole = [i for i, record in enumerate(records) if record.kind is kind]
+    if kind is RecordType.CONTENT:
+        whole = whole[1:]
+    if not whole:
+        return None
+    lost = {i for i in whole if rng.random() < share} or {int(rng.choice(whole))}
     kept = [r for i, r in enumerate(records) if i not in lost]
     return b"".join(data[r.offset : r.offset + r.size] for r in kept)
 
 
-def measure(name: str, model: str, frames: Frames, data: bytes, args: Any, seed: int) -> Row:
+def measure(name: str, model: str, frames: Frames, data: bytes, args: Any, seed: int) -> Row | None:
     """Lose records of a stream, and compare both ways to show the rest."""
-    decoder = Decoder(
-        io.BytesIO(drop(data, args.share, np.random.default_rng(seed))),
-        conceal=True,
-        threads=1,
-        model=model,
-    )
+    kind = RecordType.CONTENT if args.contents else RecordType.DYNAMICS
+    damaged = drop(data, kind, args.share, np.random.default_rng(seed))
+    if damaged is None:
+        return None
+    decoder = Decoder(io.BytesIO(damaged), conceal=True, threads=1, model=model)
     colour = (decoder.info.matrix, decoder.info.full_range)
     shown = [frame_to_rgb(frame, *colour) for frame in decoder]
     lost = {t for first, last in decoder.estimated for t in range(first, last + 1)}
@@ -84,7 +89,8 @@ def measure(name: str, model: str, frames: Frames, data: bytes, args: Any, seed:
         estimated.append(_psnr(frames[t], shown[t]))
         repeated.append(_psnr(frames[t], shown[last]))
     means = float(np.mean(estimated)), float(np.mean(repeated))
-    return Row(name, model, args.quality, args.resilient, len(shown), len(lost), *means)
+    setting = (args.quality, args.resilient, kind.name.lower())
+    return Row(name, model, *setting, len(shown), len(lost), *means)
 
 
 def interval(gains: NDArray[np.float64], draws: int = 10_000) -> tuple[float, float]:
@@ -109,6 +115,7 @@ def main() -> None:
     parser.add_argument("--quality", type=int, default=30)
     parser.add_argument("--resilient", type=int, default=8)
     parser.add_argument("--share", type=float, default=0.3, help="of records to lose")
+    parser.add_argument("--contents", action="store_true", help="lose contents, not dynamics")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", dest="output", type=Path, required=True)
     args = parser.parse_args()
@@ -122,8 +129,11 @@ def main() -> None:
             data = dsaecodec.encode(frames, threads=1, **wish)
             if kept:
                 kept.write_bytes(data)
-        rows.append(measure(name, model, frames, data, args, args.seed + index))
-        print(rows[-1], flush=True)
+        row = measure(name, model, frames, data, args, args.seed + index)
+        print(row or f"{name}: no such record to lose", flush=True)
+        if row is None:
+            continue
+        rows.append(row)
         args.output.parent.mkdir(parents=True, exist_ok=True)
         with args.output.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(asdict(rows[0])), lineterminator="\n")

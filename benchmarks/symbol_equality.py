@@ -148,9 +148,8 @@ def by_gop(path: Path, setting: Setting, start: Fraction | None) -> list[str]:
         loaded = load_model(None, setting.device, reader.header.model)
         with Crew(setting.threads, loaded.device, beside=not loaded.is_vector) as crew:
             decoder = open_gop_decoder(loaded, reader.header, crew)
-            before = None if start is None else reader.seek(start)
-            if before is not None:
-                decoder.read_content(before)
+            for gop in [] if start is None else reader.seek(start, all_back=loaded.predicts):
+                decoder.read_content(gop)
             digests = []
             for gop in reader:
                 decoder.digest = SymbolDigest()

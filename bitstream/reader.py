@@ -14,7 +14,7 @@ from bitstream.header import Header, unpack_header
 from bitstream.index import GopIndex, read_index
 from bitstream.limits import TICKS_PER_SECOND
 from bitstream.record import RecordInfo, RecordType, read_record
-from bitstream.seek import Landing, look_up, walk
+from bitstream.seek import Landing, look_up, referred, walk
 from bitstream.signature import is_compact, read_signature, version_of
 from bitstream.source import ByteSource
 from bitstream.trailer import IndexBuilder
@@ -72,7 +72,7 @@ class StreamReader:
         """What is read, at the next byte."""
         return self._source
 
-    def seek(self, time: Fraction) -> Gop | None:
+    def seek(self, time: Fraction, *, all_back: bool = False) -> list[Gop]:
         """Lets the iteration begin with the GOP that shows the frame at a time.
 
         That is the last GOP that begins at or before it. A stream with an index in a source that
@@ -80,9 +80,12 @@ class StreamReader:
 
         Args:
             time: seconds from the first frame, 0 or more.
+            all_back: whether a GOP that is referred to needs what it refers to itself, as where
+                contents are predicted.
 
         Returns:
-            The GOP before, if the one found refers to it.
+            The GOPs before that the one found needs, in their order: none or one, or with
+            `all_back` those back to one that refers to no other.
 
         Raises:
             ValueError: the time is negative, or not before the stream's end.
@@ -98,14 +101,17 @@ class StreamReader:
         index = None
         if self._records and self.version > 1 and self._source.can_jump():
             index = read_index(self._source, self.version)
-        landing = self._jump(index, ticks) if index else walk(self._next, self.header.fps, ticks)
+        if index:
+            landing = self._jump(index, ticks, all_back=all_back)
+        else:
+            landing = walk(self._next, self.header.fps, ticks, all_back=all_back)
         self.next_frame, self._ready = landing.first_frame, landing.gops
-        return landing.previous if landing.gops[0].refs_previous else None
+        return landing.earlier
 
-    def _jump(self, index: GopIndex, ticks: int) -> Landing:
-        """Finds a GOP through the index and reads it, and the one before."""
+    def _jump(self, index: GopIndex, ticks: int, *, all_back: bool) -> Landing:
+        """Finds a GOP through the index and reads it, and those before that it needs."""
         found = look_up(index, self._source, self.version, self.header.fps, ticks)
-        begin = max(found - 1, 0)
+        begin = referred(index, self._source, self.version, found, all_back=all_back)
         self._source.jump(index.offsets[begin])
         self._records = self._gop_reader(index.before(begin))
         gops = []
@@ -114,7 +120,7 @@ class StreamReader:
             assert gop is not None, "the closing records lie behind all GOPs of the index"
             index.check(place, gop.num_frames, self._source.offset)
             gops.append(gop)
-        return Landing(gops[0] if found else None, gops[-1:], index.first_frames[found])
+        return Landing(gops[:-1], gops[-1:], index.first_frames[found])
 
     def _gop_reader(self, before: IndexBuilder) -> GopReader:
         return GopReader(self._source, self.version, self.header, self._on_record, before)

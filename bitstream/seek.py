@@ -19,37 +19,47 @@ class Landing(NamedTuple):
     """Where a walk ends.
 
     Attributes:
-        previous: the GOP before the one searched for; None if that is the first.
+        earlier: GOPs before the one searched for that it needs.
         gops: the one searched for, and the next where it has been read already.
         first_frame: its first, counted from the stream's first.
     """
 
-    previous: Gop | None
+    earlier: list[Gop]
     gops: list[Gop]
     first_frame: int
 
 
-def walk(next_gop: Callable[[], Gop | None], fps: Fraction, ticks: int) -> Landing:
+def walk(
+    next_gop: Callable[[], Gop | None], fps: Fraction, ticks: int, *, all_back: bool
+) -> Landing:
     """Reads a stream until a GOP begins behind a time.
 
     Args:
         next_gop: gives the stream's GOPs from the first, then None.
         fps: of the stream's header.
         ticks: the time, 0 or more.
+        all_back: see `referred`.
 
     Raises:
         ValueError: the stream ends before.
         BitstreamError: from `next_gop`.
     """
-    previous, gop, first_frame = None, next_gop(), 0
+    earlier: list[Gop] = []
+    gop, first_frame = next_gop(), 0
     assert gop is not None, "a stream without a GOP is refused"
     while (following := next_gop()) is not None:
         next_frame = first_frame + gop.num_frames
         if frame_ticks(following, next_frame, fps)[0] > ticks:
-            return Landing(previous, [gop, following], first_frame)
-        previous, gop, first_frame = gop, following, next_frame
+            return Landing(earlier, [gop, following], first_frame)
+        if not following.refs_previous:
+            earlier = []
+        elif all_back:
+            earlier.append(gop)
+        else:
+            earlier = [gop]
+        gop, first_frame = following, next_frame
     _check_before_end(ticks, frame_ticks(gop, first_frame, fps)[-1])
-    return Landing(previous, [gop], first_frame)
+    return Landing(earlier, [gop], first_frame)
 
 
 def look_up(index: GopIndex, source: ByteSource, version: int, fps: Fraction, ticks: int) -> int:
@@ -94,3 +104,27 @@ def _check_before_end(ticks: int, end: int) -> None:
             f"time {ticks / TICKS_PER_SECOND:.3f} s, expected less than the stream's length "
             f"of {end / TICKS_PER_SECOND:.3f} s"
         )
+
+
+def referred(index: GopIndex, source: ByteSource, version: int, gop: int, *, all_back: bool) -> int:
+    """The first of the GOPs that one needs, itself if none; their first records are read.
+
+    Args:
+        index, source, version: as of `look_up`.
+        gop: the one.
+        all_back: whether those that it refers to need what they refer to themselves.
+    """
+    first = gop
+    while first and (all_back or first == gop) and _refers(index, source, version, first):
+        first -= 1
+    return first
+
+
+def _refers(index: GopIndex, source: ByteSource, version: int, gop: int) -> bool:
+    """Whether a GOP refers to the one before."""
+    source.jump(index.offsets[gop])
+    place = f"GOP {gop}"
+    record = read_record(source, version, place, "a times or a content record")
+    if record.kind is RecordType.TIMES:
+        record = read_record(source, version, place, "a content record")
+    return record.fields(RecordType.CONTENT, place).byte("quality") > 0x7F

@@ -110,7 +110,7 @@ class Clip:
         return self.frames()
 
     def frame(self, index: int) -> RgbFrame:
-        """One frame; decodes its GOP and, where it is referred to, the content before.
+        """One frame; decodes its GOP and, where they are referred to, contents before.
 
         Args:
             index: 0…num_frames - 1, or negative to count from the end.
@@ -128,9 +128,15 @@ class Clip:
         if not 0 <= t < self.num_frames:
             raise IndexError(f"frame {wanted}: the clip has {self.num_frames}")
         place = bisect_right(self._starts, t) - 1
-        gop = self.gops[place]
-        before = self.gops[place - 1] if gop.refs_previous else None
+        *before, gop = self.with_referred(place)
         return gop.frame(t - gop.first_frame, before)
+
+    def with_referred(self, place: int) -> list[ClipGop]:
+        """A GOP of the clip behind those that it and they refer to, in their order."""
+        first = place
+        while self.gops[first].refs_previous:
+            first -= 1
+        return list(self.gops[first : place + 1])
 
     def frames(self) -> Iterator[RgbFrame]:
         """All frames in order, see `frame`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ import bitstream
 from dsaecodec.errors import BitstreamError
 
 if TYPE_CHECKING:
-    from dsaecodec.latents import Content, Dynamics, LatentCodec
+    from dsaecodec.latents import Content, ContentBits, Dynamics, LatentCodec
 
 Symbols = NDArray[np.int32]
 
@@ -60,6 +60,11 @@ class ClipGop:
         return self.coded.refs_previous
 
     @property
+    def predicted(self) -> bool:
+        """Whether the content is what that of the GOP before lacks: see `f_motion_symbols`."""
+        return self._content.predicted
+
+    @property
     def f_symbols(self) -> Symbols:
         """Content, int32 [384, h, w].
 
@@ -75,6 +80,14 @@ class ClipGop:
         return self._content.f_hyper
 
     @property
+    def f_motion_symbols(self) -> Symbols:
+        """Half the motion to the content before, int32 [2, h, w] in steps of z's channels 2 and 3.
+
+        That content, moved, is what f is added to. [0, h, w] where the content stands alone.
+        """
+        return self._content.f_motion
+
+    @property
     def z_symbols(self) -> Symbols:
         """Dynamics, int32 [T, 101, h, w]; the segments of the GOP one after the other."""
         return self._dynamics.z
@@ -82,12 +95,17 @@ class ClipGop:
     @property
     def f_bits(self) -> NDArray[np.float64]:
         """What each symbol of f costs: -log2 p under its stored table, and its escape's bits."""
-        return self._content.f_bits
+        return self._content_bits.f
 
     @property
     def f_hyper_bits(self) -> NDArray[np.float64]:
         """What each symbol of f_hyper costs, see `f_bits`."""
-        return self._content.f_hyper_bits
+        return self._content_bits.f_hyper
+
+    @property
+    def f_motion_bits(self) -> NDArray[np.float64]:
+        """What each symbol of f_motion costs, see `f_bits`."""
+        return self._content_bits.f_motion
 
     @property
     def z_bits(self) -> NDArray[np.float64]:
@@ -116,25 +134,26 @@ class ClipGop:
         """From one symbol of z to the next, in the units of `z_hat`: float32 [101, 1, 1]."""
         return self._codec().z_steps(self.quality)
 
-    def frame(self, t: int, before: ClipGop | None = None) -> NDArray[np.uint8]:
+    def frame(self, t: int, before: ClipGop | Sequence[ClipGop] = ()) -> NDArray[np.uint8]:
         """Frame t of the GOP as RGB, uint8 [H, W, 3], the caller's own.
 
         Args:
             t: 0…T - 1.
-            before: the GOP before, whose content is used where this one `refs_previous`.
+            before: where this one `refs_previous`, the GOP before; as that one may need others,
+                those back to one that does not, the nearest last.
 
         Raises:
             IndexError: there is no such frame.
             ValueError: `refs_previous`, and no GOP before.
-            BitstreamError, ModelError: see `f_symbols`.
+            BitstreamError, ModelError: see `f_symbols`; or too few GOPs before.
         """
         if not 0 <= t < self.num_frames:
             raise IndexError(f"frame {t}: the GOP has {self.num_frames}")
-        if self.refs_previous and before is None:
+        earlier = [before] if isinstance(before, ClipGop) else list(before)
+        if self.refs_previous and not earlier:
             raise ValueError(f"{self._place}: its frames need the GOP before, found none")
-        reference = before.coded if before is not None and self.refs_previous else None
         with self._named():
-            return self._codec().frame(reference, self.coded, t)
+            return self._codec().frame([gop.coded for gop in (*earlier, self)], t)
 
     def replace(
         self,
@@ -145,8 +164,9 @@ class ClipGop:
     ) -> ClipGop:
         """The same GOP with other symbols, coded at once; all else is kept.
 
-        The dynamics are coded without regard to the content: records whose symbols are not given
-        keep their bytes. Changed content shows in the next GOP too where that one `refs_previous`.
+        Records whose symbols are not given keep their bytes: of the content, dynamics are coded
+        with regard to f_motion alone. Changed content shows in the next GOP too where that one
+        `refs_previous`, and on as far as contents are `predicted`.
 
         Args:
             f_symbols: integers of the shape of `f_symbols`; None keeps them.
@@ -171,6 +191,11 @@ class ClipGop:
     def _content(self) -> Content:
         with self._named():
             return self._codec().content(self.coded)
+
+    @property
+    def _content_bits(self) -> ContentBits:
+        with self._named():
+            return self._codec().content_bits(self.coded)
 
     @property
     def _dynamics(self) -> Dynamics:

@@ -17,10 +17,11 @@ import bitstream
 from bitstream import Colour, FrequencyTables, Gop, Header, Segment, SymbolEncoder
 from bitstream.limits import MAX_GOP_FRAMES, TICKS_PER_SECOND
 from dsaecodec.clip import Clip
+from dsaecodec.clip_gop import ClipGop
 from dsaecodec.codec.symbols import SYMBOL_LIMIT
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.errors import UsageError
-from dsaecodec.latents import LatentCodec, Symbols, open_latents
+from dsaecodec.latents import Content, LatentCodec, Symbols, open_latents
 from dsaecodec.model_store import (
     describe_model,
     find_model,
@@ -72,8 +73,10 @@ class Drawer:
 def swap(content: Clip, dynamics: Clip) -> bytes:
     """A stream of one clip's content and another one's dynamics, times and sound.
 
-    GOPs are paired by their order; the content's begin again where there are too few. Where both
-    have one quality the coder bytes are those of the two clips.
+    GOPs are paired by their order; the content's begin again where there are too few. Contents that
+    are predicted are inferred anew from their pictures, so that each stands alone; all others keep
+    their coder bytes where both clips have one quality, and dynamics where their own content was
+    such a one.
 
     Raises:
         UsageError: the clips differ in size, colour or model.
@@ -85,12 +88,13 @@ def swap(content: Clip, dynamics: Clip) -> bytes:
             raise UsageError(f"{name} of the content {ours}, of the dynamics {other}: expected one")
     gops = []
     for place, moving in enumerate(dynamics.gops):
-        still = content.gops[place % len(content.gops)]
-        coded = still.coded.content
-        if still.quality != moving.quality:
-            symbols = (still.f_symbols, still.f_hyper_symbols)
-            coded = code_content_at(content.latents, symbols, still.quality, moving.quality)
-        gops.append(replace(moving.coded, content=coded))
+        still = content.with_referred(place % len(content.gops))
+        coded = content.latents.standing_content([gop.coded for gop in still], moving.quality)
+        gop = replace(moving.coded, content=coded)
+        if moving.predicted:  # its dynamics begin where its content's motion says
+            segments = dynamics.latents.pack_dynamics(gop, _codable(moving.z_symbols))
+            gop = replace(gop, segments=segments)
+        gops.append(gop)
     return bitstream.join(dynamics.header, gops)
 
 
@@ -141,12 +145,13 @@ def sample(
         with limited_threads(None):
             drawn = latents.code_content(drawer, quality, None)
         if dynamics is not None:
+            still = _still(latents, drawn, quality)
             gops = [
-                replace(gop.coded, content=code_content_at(latents, drawn, quality, gop.quality))
+                replace(gop.coded, content=latents.standing_content([still], gop.quality))
                 for gop in dynamics.gops
             ]
             return bitstream.join(header, gops)
-        coded = code_content_at(latents, drawn, quality, quality)
+        coded = latents.encode_content(drawn, quality)
         count = num_frames or 32
     with limited_threads(None):
         z = latents.code_dynamics(drawer, quality, False, [None] * count)
@@ -181,9 +186,10 @@ def predict(clip: Clip, num_frames: int, *, seed: int | None = None) -> bytes:
             [*z, *[None] * num_frames],
             first=known.first,
             num_frames=last.num_frames,
+            f_motion=last.f_motion_symbols,
         )
     whole = np.concatenate([last.z_symbols[: known.first], longer])
-    coded = _gops(latents, last.quality, last.coded.content, whole, last.refs_previous)
+    coded = _gops(latents, last.quality, last.coded.content, whole, last)
     coded[0] = replace(coded[0], sound=last.coded.sound)
     before = [gop.coded for gop in clip.gops[:-1]]
     return bitstream.join(clip.header, _timed([*before, *coded], clip))
@@ -219,14 +225,23 @@ def fill(clip: Clip, missing: range, *, seed: int = 0) -> bytes:
     start = missing.start - gop.first_frame
     gap = range(start, start + len(missing))
     latents = clip.latents
-    z = fill_frames(latents, gop.coded, _codable(gop.z_symbols), gap, seed)
+    symbols = _codable(gop.z_symbols)
+    z = fill_frames(latents, gop.coded, symbols, gap, seed, f_motion=gop.f_motion_symbols)
     segments = latents.pack_dynamics(gop.coded, z)
     gops = [other.coded for other in clip.gops]
     gops[place] = replace(gop.coded, segments=segments)
     return bitstream.join(clip.header, gops)
 
 
-def fill_frames(latents: LatentCodec, gop: Gop, z: Symbols, gap: range, seed: int = 0) -> Symbols:
+def fill_frames(
+    latents: LatentCodec,
+    gop: Gop,
+    z: Symbols,
+    gap: range,
+    seed: int = 0,
+    *,
+    f_motion: Symbols | None = None,
+) -> Symbols:
     """Dynamics [T, …] of a GOP with those of a gap guessed, see `fill`.
 
     Args:
@@ -235,6 +250,7 @@ def fill_frames(latents: LatentCodec, gop: Gop, z: Symbols, gap: range, seed: in
         z: symbols; those in the gap are not looked at.
         gap: frames of the GOP.
         seed: of the drawing.
+        f_motion: of the GOP's content.
     """
     frames = [None if t in gap else z[t] for t in range(len(z))]
     drawers = [Drawer(latents.loaded.tables, None)]
@@ -243,7 +259,8 @@ def fill_frames(latents: LatentCodec, gop: Gop, z: Symbols, gap: range, seed: in
         tables = latents.loaded.tables
         drawers += [Drawer(tables, np.random.default_rng(numbers)) for numbers in seeds]
     with limited_threads(None):
-        filled = latents.continue_dynamics(drawers, gop.quality, gop.refs_previous, frames)
+        setting = (drawers, gop.quality, gop.refs_previous, frames)
+        filled = latents.continue_dynamics(*setting, f_motion=f_motion)
     return min(zip(drawers, filled, strict=True), key=lambda pair: pair[0].bits)[1]
 
 
@@ -258,17 +275,9 @@ def _codable(z: Symbols) -> Symbols:
     return z
 
 
-def code_content_at(
-    latents: LatentCodec, symbols: tuple[Symbols, Symbols], quality: int, wanted: int
-) -> bytes:
-    """Coder bytes of symbols f and f_hyper of one quality, at another that is wanted."""
-    f, hyper = symbols
-    ratio = latents.f_steps(quality) / latents.f_steps(wanted)
-    f = np.floor(f * ratio + 0.5).clip(-SYMBOL_LIMIT, SYMBOL_LIMIT).astype(np.int32)
-    coder = SymbolEncoder(latents.loaded.tables)
-    with limited_threads(None):
-        latents.code_content(coder, wanted, (f, hyper))
-    return coder.finish()
+def _still(latents: LatentCodec, content: Content, quality: int) -> Gop:
+    """A GOP that is of use for its content alone."""
+    return Gop(quality, False, 1, latents.encode_content(content, quality), (Segment(0, 1, b""),))
 
 
 def _header_of(model: str | None) -> Header:
@@ -288,9 +297,13 @@ def _header_of(model: str | None) -> Header:
 
 
 def _gops(
-    latents: LatentCodec, quality: int, content: bytes, z: Symbols, refs_previous: bool = False
+    latents: LatentCodec, quality: int, content: bytes, z: Symbols, like: ClipGop | None = None
 ) -> list[Gop]:
     """GOPs of one content and frames z [T, …], as few as the format allows.
+
+    Args:
+        latents, quality, content, z: of all.
+        like: the GOP that the first is made from; one that refers to another can be but one.
 
     Raises:
         UsageError: several, where each would begin as the content says.
@@ -303,9 +316,10 @@ def _gops(
     for first in range(0, len(z), MAX_GOP_FRAMES):
         part = z[first : first + MAX_GOP_FRAMES]
         coder = SymbolEncoder(latents.loaded.tables)
-        refs = refs_previous and first == 0
+        refs = like is not None and like.refs_previous
+        motion = None if like is None else like.f_motion_symbols
         with limited_threads(None):
-            latents.code_dynamics(coder, quality, refs, list(part))
+            latents.code_dynamics(coder, quality, refs, list(part), f_motion=motion)
         segment = Segment(0, len(part), coder.finish())
         made.append(Gop(quality, refs, len(part), content, (segment,)))
     return made

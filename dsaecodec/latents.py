@@ -32,12 +32,30 @@ Shape = tuple[int, ...]
 
 
 class Content(NamedTuple):
-    """Content of one GOP: symbols, and the bits of each."""
+    """Symbols of the content of one GOP.
+
+    Attributes:
+        f, f_hyper: in the shapes of `LatentCodec.f_shapes`.
+        f_motion: half the motion to the content before where f is what that one lacks, moved by
+            it; without an element where the content stands alone.
+    """
 
     f: Symbols
     f_hyper: Symbols
-    f_bits: Bits
-    f_hyper_bits: Bits
+    f_motion: Symbols
+
+    @property
+    def predicted(self) -> bool:
+        """Whether the content needs the one before."""
+        return self.f_motion.size > 0
+
+
+class ContentBits(NamedTuple):
+    """What each symbol of a content costs. A bit that says whether it is predicted is in none."""
+
+    f: Bits
+    f_hyper: Bits
+    f_motion: Bits
 
 
 class Dynamics(NamedTuple):
@@ -58,8 +76,16 @@ class LatentCodec(ABC):
 
     def __init__(self, loaded: LoadedModel, header: Header, threads: int | None) -> None:
         self.loaded, self.header, self.threads = loaded, header, threads
-        self.content: Callable[[Gop], Content] = lru_cache(KEPT)(self._content)
+        self._read_content = lru_cache(KEPT)(self._content)
         self.dynamics: Callable[[Gop], Dynamics] = lru_cache(KEPT)(self._dynamics)
+
+    def content(self, gop: Gop) -> Content:
+        """Symbols of a GOP's content."""
+        return self._read_content(gop)[0]
+
+    def content_bits(self, gop: Gop) -> ContentBits:
+        """What they cost."""
+        return self._read_content(gop)[1]
 
     @property
     @abstractmethod
@@ -77,10 +103,8 @@ class LatentCodec(ABC):
         return False
 
     @abstractmethod
-    def code_content(
-        self, coder: Coder, quality: int, symbols: tuple[Symbols, Symbols] | None
-    ) -> tuple[Symbols, Symbols]:
-        """f and f_hyper through a coder, which is asked for them where they are not given."""
+    def code_content(self, coder: Coder, quality: int, symbols: Content | None) -> Content:
+        """A content through a coder, which is asked for it where it is not given."""
 
     @abstractmethod
     def code_dynamics(
@@ -92,6 +116,7 @@ class LatentCodec(ABC):
         *,
         first: int = 0,
         num_frames: int | None = None,
+        f_motion: Symbols | None = None,
     ) -> Symbols:
         """z_t of frames through a coder, from a restart of the prior; see `code_content`.
 
@@ -101,6 +126,7 @@ class LatentCodec(ABC):
             frames: consecutive ones of a GOP.
             first: index of the first of them in the GOP.
             num_frames: of the GOP, None if these are all.
+            f_motion: of the GOP's content.
         """
 
     def continue_dynamics(
@@ -110,20 +136,15 @@ class LatentCodec(ABC):
         refs_previous: bool,
         frames: Sequence[Symbols | None],
         *,
-        first: int = 0,
-        num_frames: int | None = None,
+        f_motion: Symbols | None = None,
     ) -> list[Symbols]:
-        """The same frames through several coders, each of which fills in what is not given."""
-        return [
-            self.code_dynamics(
-                coder, quality, refs_previous, frames, first=first, num_frames=num_frames
-            )
-            for coder in coders
-        ]
+        """The same, all of a GOP, through several coders, each of which fills what is missing."""
+        setting = (quality, refs_previous, frames)
+        return [self.code_dynamics(coder, *setting, f_motion=f_motion) for coder in coders]
 
     @abstractmethod
-    def content_bits(self, costs: Sequence[Bits]) -> tuple[Bits, Bits]:
-        """What a coder's calls of one content cost, in the shapes of f and f_hyper."""
+    def price_content(self, costs: Sequence[Bits]) -> ContentBits:
+        """What a coder's calls of one content cost."""
 
     @abstractmethod
     def frame_bits(self, costs: Sequence[Bits]) -> Bits:
@@ -138,14 +159,39 @@ class LatentCodec(ABC):
         """Quantization steps of z_t, of a shape that spreads over it."""
 
     @abstractmethod
-    def frame(self, before: Gop | None, gop: Gop, t: int) -> NDArray[np.uint8]:
-        """Frame t of a GOP as RGB [H, W, 3].
+    def frame(self, gops: Sequence[Gop], t: int) -> NDArray[np.uint8]:
+        """A frame as RGB [H, W, 3].
 
         Args:
-            before: the GOP before, None where `gop` does not refer to it.
-            gop: to decode.
-            t: counted in the GOP.
+            gops: that of the frame, last, behind those that it and they refer to.
+            t: counted in its GOP.
         """
+
+    def held_content(self) -> Content:
+        """A content that is predicted, is like the one before and lacks nothing."""
+        raise NotImplementedError("contents of this model stand alone")
+
+    def standing_content(self, gops: Sequence[Gop], quality: int) -> bytes:
+        """Coder bytes of the last GOP's content, at a quality, so that it needs no other.
+
+        Args:
+            gops: as of `frame`.
+            quality: of the GOP it is for. With another than its own its symbols are rounded anew.
+        """
+        gop = gops[-1]
+        if quality == gop.quality:
+            return gop.content
+        content = self.content(gop)
+        ratio = self.f_steps(gop.quality) / self.f_steps(quality)
+        f = np.floor(content.f * ratio + 0.5).clip(-SYMBOL_LIMIT, SYMBOL_LIMIT).astype(np.int32)
+        return self.encode_content(content._replace(f=f), quality)
+
+    def encode_content(self, content: Content, quality: int) -> bytes:
+        """Coder bytes of a content."""
+        coder = SymbolEncoder(self.loaded.tables)
+        with limited_threads(self.threads):
+            self.code_content(coder, quality, content)
+        return coder.finish()
 
     def f_hat(self, gop: Gop) -> Floats:
         """Dequantized content: what a decoder synthesizes from."""
@@ -161,16 +207,13 @@ class LatentCodec(ABC):
         Raises:
             ValueError: symbols of another shape or type, or too large.
         """
-        f = self.content(gop).f if f is None else f
-        f_hyper = self.content(gop).f_hyper if f_hyper is None else f_hyper
-        symbols = (
-            _checked("f_symbols", f, self.f_shapes[0]),
-            _checked("f_hyper_symbols", f_hyper, self.f_shapes[1]),
-        )
-        coder = SymbolEncoder(self.loaded.tables)
-        with limited_threads(self.threads):
-            self.code_content(coder, gop.quality, symbols)
-        return coder.finish()
+        content = self.content(gop)
+        if f is not None:
+            content = content._replace(f=_checked("f_symbols", f, self.f_shapes[0]))
+        if f_hyper is not None:
+            hyper = _checked("f_hyper_symbols", f_hyper, self.f_shapes[1])
+            content = content._replace(f_hyper=hyper)
+        return self.encode_content(content, gop.quality)
 
     def pack_dynamics(self, gop: Gop, z: Any) -> tuple[Segment, ...]:
         """Segments of a GOP, as long as they were, with other symbols.
@@ -192,17 +235,20 @@ class LatentCodec(ABC):
         self, coder: Coder, gop: Gop, segment: Segment, frames: Sequence[Symbols | None]
     ) -> Symbols:
         setting = (coder, gop.quality, gop.refs_previous, frames)
-        return self.code_dynamics(*setting, first=segment.first, num_frames=gop.num_frames)
+        motion = self.content(gop).f_motion
+        return self.code_dynamics(
+            *setting, first=segment.first, num_frames=gop.num_frames, f_motion=motion
+        )
 
-    def _content(self, gop: Gop) -> Content:
+    def _content(self, gop: Gop) -> tuple[Content, ContentBits]:
         """Symbols and bits of a GOP's content."""
         decoder = SymbolDecoder(gop.content, self.loaded.tables)
         coder = _Pricing(decoder, self.loaded.tables)
         with limited_threads(self.threads):
-            f, f_hyper = self.code_content(coder, gop.quality, None)
+            content = self.code_content(coder, gop.quality, None)
         decoder.finish()
-        parts = (f, f_hyper, *self.content_bits(coder.costs))
-        return Content(*(read_only(part) for part in parts))
+        bits = self.price_content(coder.costs)
+        return Content(*map(read_only, content)), ContentBits(*map(read_only, bits))
 
     def _dynamics(self, gop: Gop) -> Dynamics:
         """Symbols and bits of a GOP's dynamics."""

@@ -114,6 +114,11 @@ class LoadedModel:
         assert isinstance(self.model, VectorModel)
         return self.model
 
+    @property
+    def predicts(self) -> bool:
+        """Whether its streams may predict contents from the one before."""
+        return not self.is_vector and self.spatial.content_prior.predicts
+
 
 def _integer_parameters(model: Model) -> dict[str, float]:
     """Names of the parameters stored as integers, and the unit of each."""
@@ -122,6 +127,8 @@ def _integer_parameters(model: Model) -> dict[str, float]:
         units = {"content_prior.hyper_mean": 1.0, "content_prior.hyper_index": 1.0}
         if model.config.kinematic:
             units["dynamics_prior.ratio"] = 1.0
+        if model.config.predicted:
+            units |= {f"content_prior.lacking_{part}": 1.0 for part in ("mean", "index")}
     for name, layer in exact_layers(model):
         units[f"{name}.weight"] = units[f"{name}.bias"] = 2.0**layer.shift
     return units

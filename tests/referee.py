@@ -65,8 +65,21 @@ class Referee:
         delta, index = np.split(head, 2)
         return 4 * base + delta, np.clip(index + (3 * (quality - 50)) // 16, 0, 39)
 
-    def content(self, hyper: Ints, size: tuple[int, int], quality: int, exchange: Exchange) -> Ints:
+    @property
+    def predicts(self) -> bool:
+        return "content_prior.lacking_mean" in self.tensors
+
+    def content(
+        self,
+        hyper: Ints,
+        size: tuple[int, int],
+        quality: int,
+        exchange: Exchange,
+        *,
+        predicted: bool = False,
+    ) -> Ints:
         height, width = size
+        said = [quality, 64 * predicted] if self.predicts else [quality]
         features = self.layer("content_prior.expand", np.clip(8 * hyper, -127, 127))
         up = self.layer("content_prior.upsample", features)
         count = up.shape[0] // 4
@@ -80,11 +93,12 @@ class Referee:
         for cells in lattice(height, width):
             seen = self.layer("content_prior.embed", compand(symbols), "signed") * known
             context = self.layer("content_prior.context", seen)
-            constant = np.full((1, height, width), quality)
+            constant = np.zeros((len(said), height, width), np.int64)
+            constant += np.array(said)[:, None, None]
             hidden = self.layer("content_prior.mix", np.concatenate([fine, context, constant]))
             head = self.layer("content_prior.head", hidden, None)
             base = np.zeros_like(symbols)
-            for y, x in cells:
+            for y, x in [] if predicted else cells:
                 near = [
                     (v, u)
                     for v in range(max(y - 1, 0), min(y + 2, height))
@@ -172,8 +186,20 @@ class Referee:
             self._exchange(z, self.finish(head, moved, quality), cells, exchange)
             for y, x in cells:
                 known[y, x] = True
+        return z, self._next_hidden(hidden, z, z1)
+
+    def steady(self, motion: Ints) -> tuple[Ints, Ints, Ints]:
+        """The state before a GOP's first frame whose content has f_motion [2, h, w]."""
+        channels = self.tensors["dynamics_prior.observe.weight"].shape[1] // 2
+        z = np.zeros((channels, *motion.shape[1:]), np.int64)
+        hidden = np.zeros((32, *motion.shape[1:]), np.int64)
+        before = z.copy()
+        z[2:4] = motion
+        return z, z, self._next_hidden(hidden, z, before)
+
+    def _next_hidden(self, hidden: Ints, z: Ints, z1: Ints) -> Ints:
         change = np.concatenate([compand(z), compand(z - z1)])
         joint = np.concatenate([self.layer("dynamics_prior.observe", change, "signed"), hidden])
         keep = self.layer("dynamics_prior.keep", joint, "gate")
         candidate = self.layer("dynamics_prior.candidate", joint, "signed")
-        return z, (keep * hidden + (64 - keep) * candidate + 32) >> 6
+        return (keep * hidden + (64 - keep) * candidate + 32) >> 6

@@ -19,6 +19,7 @@ from dsaecodec.metrics import mse
 from dsaecodec.model_io import load_model
 from dsaecodec.spatial import alignment
 from dsaecodec.spatial.alignment import EPSILON, PRICE, align
+from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import SpatialConfig, SpatialModel, encoder_lagrangian
 from dsaecodec.spatial.motion import smooth
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes, upsample_half_pel
@@ -42,12 +43,13 @@ def waves(dy: float = 0.0, dx: float = 0.0) -> torch.Tensor:
 
 def test_price_has_the_slope_of_its_formula():
     symbols = torch.randn(5, 5, 3, 4, dtype=torch.float64, requires_grad=True)
-    innovation = torch.cat([symbols[:1], symbols[1:] - symbols[:-1]])
+    begin = torch.randn(1, 5, 3, 4, dtype=torch.float64)
+    innovation = symbols - torch.cat([begin, symbols[:-1]])
     terms = (innovation, innovation - smooth(innovation))
     price = PRICE / 2 * sum(torch.sqrt(x**2 + EPSILON).sum() for x in terms)
     inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))  # borders are replicated
     (expected,) = torch.autograd.grad(price, symbols)
-    slope, curvature = alignment._rate_terms(symbols.detach())
+    slope, curvature = alignment._rate_terms(symbols.detach(), begin)
     assert torch.allclose(slope[inner], expected[inner])
     assert bool((curvature > 0).all())
 
@@ -81,8 +83,9 @@ def test_motion_of_a_shifted_picture_is_found():
     frames = torch.cat([waves(0.25 * t, -0.5 * t) for t in range(1, 5)])
     planes = (planes_of(waves()), planes_of(waves(1.25, -2.5)))
     begin = torch.zeros(4, 5, 4, 6)
-    setting = (80, encoder_lagrangian(80), 12, [slice(0, 3), slice(3, 4)], Crew.alone())
-    found = align(model, frames, planes, begin, *setting)
+    place, parts = Place.whole(4, True), [slice(0, 3), slice(3, 4)]
+    setting = (place, 80, encoder_lagrangian(80), 12, parts, Crew.alone())
+    found, stiffness = align(model, frames, planes, begin, *setting)
     unit = model.z_steps(80)[:, :5]
 
     def error(symbols: torch.Tensor) -> float:
@@ -92,15 +95,15 @@ def test_motion_of_a_shifted_picture_is_found():
         return float((frames - prediction.luma)[..., 16:-16, 16:-16].square().mean())
 
     assert error(found) < 0.05 * error(begin)
+    assert stiffness.shape == found.shape and bool((stiffness >= 0).all())
 
 
 def test_with_one_plane_only_the_mean_moves():
     model = SpatialModel(SpatialConfig()).requires_grad_(False)
     begin = torch.rand(3, 5, 4, 6)
-    setting = (50, encoder_lagrangian(50), 2, [slice(0, 3)], Crew.alone())
-    found = align(
-        model, waves(1, 1).expand(3, -1, -1, -1), (None, planes_of(waves())), begin, *setting
-    )
+    setting = (Place.whole(3, False), 50, encoder_lagrangian(50), 2, [slice(0, 3)], Crew.alone())
+    planes = (None, planes_of(waves()))
+    found, _ = align(model, waves(1, 1).expand(3, -1, -1, -1), planes, begin, *setting)
     assert found[:, 2:].equal(begin[:, 2:]) and not found[:, :2].equal(begin[:, :2])
 
 

@@ -28,6 +28,7 @@ from dsaecodec.errors import ConfigError, ModelError, OutputError
 from dsaecodec.model_io import load_model
 from dsaecodec.model_store import find_model
 from tests import referee
+from tests.pans import pan
 from tests.test_architecture import HEAVY, loaded_by
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -36,8 +37,8 @@ LIMIT = 2**20
 
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    """GOPs of 1, 4, 4 and 2 frames, of which the later ones refer back."""
-    return dsaecodec.encode(moving_layers(11, 37, 52, 4), quality=70, gop=4, device="cpu")
+    """GOPs of 1, 4, 4 and 2 frames, of which the later ones refer back and are predicted."""
+    return dsaecodec.encode(pan(11, 37, 52, 4), quality=70, gop=4, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +65,10 @@ def some_symbols(seed: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def digest(gops) -> str:
-    """What `verify` must print for these GOPs, each a (f_hyper, f, [z of a segment])."""
+    """What `verify` must print for these GOPs, each a (f_motion, f_hyper, f, [z of a segment])."""
     sha = SymbolDigest()
-    for hyper, f, segments in gops:
-        sha.update(*map(torch.tensor, (hyper, f, *segments)))
+    for motion, hyper, f, segments in gops:
+        sha.update(*map(torch.tensor, (motion, hyper, f, *segments)))
     return sha.hexdigest()
 
 
@@ -97,7 +98,9 @@ def test_opening_needs_no_torch(golden):
 def test_symbols_are_those_of_the_stream(name, request):
     path = request.getfixturevalue(name)
     clip = dsaecodec.open(path, device="cpu")
-    found = digest((g.f_hyper_symbols, g.f_symbols, [g.z_symbols]) for g in clip.gops)
+    found = digest(
+        (g.f_motion_symbols, g.f_hyper_symbols, g.f_symbols, [g.z_symbols]) for g in clip.gops
+    )
     assert found == verified(path.read_bytes())
 
 
@@ -118,7 +121,8 @@ def test_frames_are_the_callers_and_latents_are_not(clip):
     clip[3][:] = 0
     assert np.array_equal(clip[3], before)
     gop = clip.gops[1]
-    for name in ("f_symbols", "f_hyper_symbols", "z_symbols", "f_hat", "z_hat", "f_bits", "z_bits"):
+    symbols = ("f_symbols", "f_hyper_symbols", "f_motion_symbols", "z_symbols")
+    for name in (*symbols, "f_hat", "z_hat", "f_bits", "f_motion_bits", "z_bits"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(gop, name)[:] = 0
     edited = gop.z_symbols.copy()
@@ -143,7 +147,7 @@ def test_dequantized_is_symbols_times_steps(clip):
 
 def records_and_bits(gop: ClipGop):
     """(coder bytes, bits of their symbols) of each record."""
-    yield gop.coded.content, gop.f_bits.sum() + gop.f_hyper_bits.sum()
+    yield gop.coded.content, gop.f_bits.sum() + gop.f_hyper_bits.sum() + gop.f_motion_bits.sum()
     for s in gop.coded.segments:
         yield s.payload, gop.z_bits[s.first : s.first + s.num_frames].sum()
 
@@ -194,9 +198,15 @@ def test_bits_equal_a_plain_computation(clip):
     gop = gop.replace(z_symbols=z, f_symbols=f)
     f_bits, z_bits = np.zeros(f.shape), np.zeros(z.shape)
     hyper = gop.f_hyper_symbols.astype(np.int64)
-    judge.content(hyper, f.shape[1:], 70, tables.listen(f, f_bits))
-    before = previous = np.zeros_like(z[0])
-    hidden = np.zeros((32, *z.shape[2:]), np.int64)
+    judge.content(hyper, f.shape[1:], 70, tables.listen(f, f_bits), predicted=gop.predicted)
+    motion = gop.f_motion_symbols.astype(np.int64)
+    assert gop.predicted and motion.shape == (2, *f.shape[1:])
+    zeros, hidden = np.zeros_like(z[0]), np.zeros((32, *z.shape[2:]), np.int64)
+    half, motion_bits = zeros.copy(), np.zeros(z.shape[1:])
+    half[2:4] = motion
+    judge.dynamics((zeros, zeros, hidden), 70, (0, 1, True), tables.listen(half, motion_bits))
+    assert np.allclose(gop.f_motion_bits, motion_bits[2:4], rtol=1e-12, atol=0)
+    previous, before, hidden = judge.steady(motion)
     for t in range(len(z)):
         place = (t, len(z), True)
         listen = tables.listen(judge.lifted(z[t], 70, place), z_bits[t])
@@ -204,7 +214,7 @@ def test_bits_equal_a_plain_computation(clip):
         before, previous = previous, coded
     assert np.allclose(gop.f_bits, f_bits, rtol=1e-12, atol=0)
     assert np.allclose(gop.z_bits, z_bits, rtol=1e-12, atol=0)
-    means, scales = (judge.tensors[f"content_prior.hyper_{x}"] for x in ("mean", "index"))
+    means, scales = (judge.tensors[f"content_prior.lacking_{x}"] for x in ("mean", "index"))
     plain = [tables.bits(int(v), means[c], scales[c]) for (c, *_), v in np.ndenumerate(hyper)]
     assert np.allclose(gop.f_hyper_bits.ravel(), plain, rtol=1e-12, atol=0)
 
@@ -234,7 +244,7 @@ def test_changed_symbols_are_in_the_file(clip):
         some_symbols(i, s.shape)
         for i, s in enumerate((gop.f_symbols, gop.f_hyper_symbols, gop.z_symbols))
     )
-    head = first.f_hyper_symbols, first.f_symbols, [first.z_symbols]
+    head = first.f_motion_symbols, first.f_hyper_symbols, first.f_symbols, [first.z_symbols]
     old = gop.f_hyper_symbols, gop.f_symbols, gop.z_symbols
     for edit, new in [
         ({"f_symbols": f}, (old[0], f, old[2])),
@@ -250,7 +260,8 @@ def test_changed_symbols_are_in_the_file(clip):
         assert same == ("z_symbols" in edit and len(edit) == 1, "z_symbols" not in edit)
         got = edited.f_hyper_symbols, edited.f_symbols, edited.z_symbols
         assert all(map(np.array_equal, got, new))
-        assert verified(clip.to_bytes([first, edited])) == digest([head, (*new[:2], [new[2]])])
+        tail = gop.f_motion_symbols, *new[:2], [new[2]]
+        assert verified(clip.to_bytes([first, edited])) == digest([head, tail])
 
 
 def test_the_original_is_left_alone(clip, data):
@@ -278,16 +289,35 @@ def test_segments_keep_their_boundaries(clip, data):
         assert all(np.array_equal(a, b) for a, b in zip(frames, expected, strict=True))
 
 
-def test_content_reaches_the_next_gop_and_no_further(clip):
+def test_content_reaches_as_far_as_contents_are_predicted(clip):
     f = clip.gops[1].f_symbols.copy()
     f[0] += 40
     gops = list(clip.gops)
     gops[1] = gops[1].replace(f_symbols=f)
     edited = dsaecodec.open(clip.to_bytes(gops), device="cpu")
     changed = [not np.array_equal(a, b) for a, b in zip(clip, edited, strict=True)]
-    assert changed == [False] + [True] * 8 + [False] * 2
-    assert np.array_equal(gops[2].frame(1, before=gops[1]), edited[6])
-    assert np.array_equal(gops[2].frame(1, before=clip.gops[1]), clip[6])
+    assert [gop.predicted for gop in gops] == [False, True, True, True]
+    assert changed == [False] + [True] * 10
+    assert np.array_equal(gops[2].frame(1, before=gops[:2]), edited[6])
+    assert np.array_equal(gops[2].frame(1, before=clip.gops[:2]), clip[6])
+    with pytest.raises(MalformedError, match="GOP 2: content: predicted from the GOP before"):
+        gops[2].frame(1, before=gops[1:2])
+
+
+def test_content_that_stands_alone_reaches_the_next_gop_and_no_further(golden):
+    """Frames of older models refer to two contents, none of which is predicted."""
+    short = dsaecodec.open(golden, device="cpu").gops
+    with dsaecodec.open(golden, device="cpu") as opened:
+        clip = dsaecodec.open(opened.to_bytes([*short, *short[1:]]), device="cpu")
+    gops = list(clip.gops)
+    assert not any(gop.predicted for gop in gops) and all(gop.refs_previous for gop in gops[1:])
+    f = gops[1].f_symbols.copy()
+    f[0] += 40
+    gops[1] = gops[1].replace(f_symbols=f)
+    edited = dsaecodec.open(clip.to_bytes(gops), device="cpu")
+    same = [np.array_equal(clip[g.first_frame], edited[g.first_frame]) for g in gops]
+    assert same == [True, False, False, True, True]
+    assert np.array_equal(gops[2].frame(0, before=gops[1]), edited[gops[2].first_frame])
 
 
 def test_a_gop_alone_says_what_its_frames_need(clip):
@@ -304,7 +334,8 @@ def test_gops_of_another_clip(clip):
     other = dsaecodec.open(dsaecodec.encode(frames, quality=70, gop=4), device="cpu")
     a, b = clip.gops[1], other.gops[1]
     mixed = a.replace(z_symbols=b.z_symbols)
-    assert mixed.coded.segments == b.coded.segments and mixed.coded.content == a.coded.content
+    assert np.array_equal(mixed.z_symbols, b.z_symbols)
+    assert mixed.coded.content == a.coded.content
     stream = clip.to_bytes([other.gops[0], mixed, other.gops[2]])
     assert len(list(dsaecodec.decode(stream, device="cpu"))) == 9
     smaller = dsaecodec.open(dsaecodec.encode(moving_layers(1, 37, 51, 9)), device="cpu")

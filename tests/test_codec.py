@@ -30,8 +30,8 @@ from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ConfigError, InputVideoError, ModelError
 from dsaecodec.metrics import mean_rgb_psnr_db
 from dsaecodec.model_io import LoadedModel, load_model
-from dsaecodec.spatial import gop_encoder
-from dsaecodec.spatial.gop_coder import code_content, code_dynamics, fixed
+from dsaecodec.spatial import content_encoder
+from dsaecodec.spatial.gop_coder import code_content, code_dynamics, fixed, fixed_content
 from dsaecodec.spatial.gop_encoder import MIN_GOP, SpatialGopEncoder
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import SpatialModel
@@ -151,11 +151,11 @@ def symbols_and_ideal_bits(data: bytes, loaded: LoadedModel) -> Iterator[tuple[i
             coder = SymbolDecoder(gop.content, loaded.tables)
             content = code_content(loaded.model, coder, size, gop.quality, None)
             counter = SymbolCounter(loaded.tables)
-            code_content(loaded.model, counter, size, gop.quality, tuple(map(fixed, content)))
+            code_content(loaded.model, counter, size, gop.quality, fixed_content(content))
             yield len(gop.content), counter.bits
             for segment in gop.segments:
                 part = (segment.first, segment.num_frames, gop.num_frames)
-                setting = (size, gop.quality, Place.of(*part, gop.refs_previous))
+                setting = (size, gop.quality, Place.of(*part, gop.refs_previous, content.motion))
                 coder = SymbolDecoder(segment.payload, loaded.tables)
                 z = code_dynamics(loaded.model, coder, *setting, None)
                 counter = SymbolCounter(loaded.tables)
@@ -198,13 +198,13 @@ def test_payload_and_overhead_of_footage(loaded, footage):
 def test_encoder_and_decoder_agree_on_every_symbol(loaded, monkeypatch):
     """The symbols an encoder chose are those a decoder reads, and make the same planes."""
     chosen = []
-    real = gop_encoder.SymbolEncoder.code
+    real = content_encoder.SymbolEncoder.code
 
     def spy(self, table_index, symbols):
         chosen.append((np.array(table_index), np.array(symbols)))
         return real(self, table_index, symbols)
 
-    monkeypatch.setattr(gop_encoder.SymbolEncoder, "code", spy)
+    monkeypatch.setattr(content_encoder.SymbolEncoder, "code", spy)
     whole = replace(PRESETS["medium"], halves=False)
     encoder = SpatialGopEncoder(loaded, 48, 64, 50, preset=whole)
     with limited_threads(None):
@@ -218,13 +218,13 @@ def test_encoder_and_decoder_agree_on_every_symbol(loaded, monkeypatch):
                 return symbols
 
         size = grid_size(48, 64)
-        _, f = code_content(loaded.model, Spy(gop.content, loaded.tables), size, 50, None)
+        content = code_content(loaded.model, Spy(gop.content, loaded.tables), size, 50, None)
         payload = gop.segments[0].payload
         code_dynamics(
             loaded.model, Spy(payload, loaded.tables), size, 50, Place.whole(5, False), None
         )
-        again = loaded.model.synthesize_content(f.float() * loaded.model.f_steps(50), 50)
-    assert len(chosen) == len(read) == 1 + 4 + 5 * 4
+        again = content.planes(loaded.model, None, 50)
+    assert len(chosen) == len(read) == 1 + 1 + 4 + 5 * 4  # whether it is predicted, f_hyper, f, z
     for (table, symbols), (same_table, same_symbols) in zip(chosen, read, strict=True):
         assert np.array_equal(table, same_table) and np.array_equal(symbols, same_symbols)
     assert torch.equal(again.picture.luma, encoder._previous.picture.luma)
@@ -268,7 +268,7 @@ def test_verify_reports_one_digest(golden):
     """Streams of every version are decoded for ever."""
     expected = json.loads((golden.parent / "digests.json").read_text())
     paths = sorted(golden.parent.glob("*.dsz"))
-    assert [path.name for path in paths] == sorted(expected) and len(paths) == 8
+    assert [path.name for path in paths] == sorted(expected) and len(paths) == 10
     for path in paths:
         with open(path, "rb") as file:
             report = verify_stream(file, device="cpu")
@@ -298,6 +298,17 @@ def test_wrong_weights_are_named(golden):
     other = bitstream.join(replace(header, model=b"\1\2\3\4"), gops)
     with pytest.raises(ModelError, match="01020304"):
         decoded(other)
+
+
+@pytest.mark.parametrize("model", ["natural-1", "natural-2"])
+def test_contents_of_older_models_stand_alone(model):
+    """They go on encoding, too."""
+    rgb = list(moving_layers(9, 48, 64, 5))
+    data = dsaecodec.encode(rgb, model=model, gop=4, device="cpu")
+    clip = dsaecodec.open(data, device="cpu")
+    assert any(gop.refs_previous for gop in clip.gops)
+    assert not any(gop.predicted for gop in clip.gops)
+    assert mean_rgb_psnr_db(rgb, dsaecodec.decode(data, device="cpu")) > 25
 
 
 def test_symbols_must_fill_their_payload(golden):
@@ -364,19 +375,21 @@ def test_training_forward_and_exported_network_agree(loaded, footage, length):
         for gop in gops:
             with limited_threads(None):
                 coder = SymbolDecoder(gop.content, loaded.tables)
-                hyper, f = code_content(loaded.model, coder, size, gop.quality, None)
-                setting = (size, gop.quality, Place.whole(gop.num_frames, gop.refs_previous))
+                content = code_content(loaded.model, coder, size, gop.quality, None)
+                place = Place.whole(gop.num_frames, gop.refs_previous, content.motion)
+                setting = (size, gop.quality, place)
                 coder = SymbolDecoder(gop.segments[0].payload, loaded.tables)
                 z = code_dynamics(loaded.model, coder, *setting, None)
-            hyper, f, z = (x.long().numpy() for x in (hyper, f, z[:, None]))
-            refs = gop.refs_previous
+            hyper, f, motion, z = (x.long().numpy() for x in (*content, z[:, None]))
+            known = {"predicted": content.predicted}
             assert same(
-                record_content(loaded.model.content_prior, hyper, f, 45),
-                record_content(trained.content_prior.float(), hyper, f, 45),
+                record_content(loaded.model.content_prior, hyper, f, 45, **known),
+                record_content(trained.content_prior.float(), hyper, f, 45, **known),
             )
+            known = {"motion": motion if content.predicted else None}
             assert same(
-                record_dynamics(loaded.model.dynamics_prior, z, 45, refs),
-                record_dynamics(trained.dynamics_prior.float(), z, 45, refs),
+                record_dynamics(loaded.model.dynamics_prior, z, 45, gop.refs_previous, **known),
+                record_dynamics(trained.dynamics_prior.float(), z, 45, gop.refs_previous, **known),
             )
 
 

@@ -186,11 +186,16 @@ def test_a_part_reads_and_decodes_only_what_it_needs(stream: bytes) -> None:
             self.taken += len(data)
             return data
 
-    source = Counting(stream)
-    part = Decoder(source, device="cpu", start=Fraction(1), num_frames=1)
+    one, other = drawn(20), drawn(20)
+    other = [f._replace(y=255 - f.y) for f in other]
+    shots = encoded([*one, *other, *one, *other], gop=4, quality=30)[0]
+    source = Counting(shots)
+    part = Decoder(source, device="cpu", start=Fraction(61, 25), num_frames=1)
     (frame,) = part
     assert part.num_gops == 1
-    assert source.taken < len(stream) / 2
+    assert source.taken < len(shots) / 2
+    assert same(frame, list(decoder(shots))[61])
+    (frame,) = Decoder(io.BytesIO(stream), device="cpu", start=Fraction(1), num_frames=1)
     assert same(frame, list(decoder(stream))[21])
 
 

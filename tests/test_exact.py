@@ -15,6 +15,7 @@ import torch
 from dsaecodec.exact import ACC_LIMIT, IntConv, check_bound, compand
 from dsaecodec.model_io import load_model
 from dsaecodec.model_store import find_model
+from dsaecodec.spatial.code_length import content_motion_parameters
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior
@@ -23,7 +24,7 @@ from tests import referee
 SIZE = (5, 7)
 
 
-@pytest.fixture(scope="module", params=["natural", "natural-1"])
+@pytest.fixture(scope="module", params=["natural", "natural-1", "natural-2"])
 def path(request: pytest.FixtureRequest) -> Path:
     return find_model(request.param)
 
@@ -54,7 +55,13 @@ def with_extremes(symbols: np.ndarray) -> np.ndarray:
 
 
 def record_content(
-    prior: ContentPrior, hyper: np.ndarray, f: np.ndarray, quality: int, dtype=torch.float64
+    prior: ContentPrior,
+    hyper: np.ndarray,
+    f: np.ndarray,
+    quality: int,
+    dtype=torch.float64,
+    *,
+    predicted: bool = False,
 ):
     """(mean, index) of every step for a batch: hyper [N, …], f [N, C, h, w]."""
     seen = []
@@ -65,16 +72,22 @@ def record_content(
         return flat[:, :, rows]
 
     hyper_tensor = torch.from_numpy(hyper).to(flat.dtype)
-    prior.code(hyper_tensor, f.shape[2:], quality, exchange)
+    prior.code(hyper_tensor, f.shape[2:], quality, exchange, predicted=predicted)
     return seen
 
 
 def record_dynamics(
-    prior: DynamicsPrior, z: np.ndarray, quality: int, refs: bool, dtype=torch.float64
+    prior: DynamicsPrior,
+    z: np.ndarray,
+    quality: int,
+    refs: bool,
+    dtype=torch.float64,
+    motion: np.ndarray | None = None,
 ):
-    """(mean, index) of every step of every frame: z [T, N, C, h, w]."""
+    """(mean, index) of every step of every frame: z [T, N, C, h, w], motion [N, 2, h, w]."""
     seen = []
-    state = prior.init_state(z.shape[1], z.shape[3:], dtype)
+    begin = None if motion is None else torch.from_numpy(motion)
+    state = prior.init_state(z.shape[1], z.shape[3:], dtype, begin)
     for t, frame in enumerate(z):
         place = Place.of(t, 1, len(z), refs).repeated(z.shape[1])
         flat = torch.from_numpy(frame).to(dtype).flatten(2)
@@ -93,8 +106,11 @@ def same(a, b) -> bool:
     )
 
 
+@pytest.mark.parametrize("predicted", [False, True])
 @pytest.mark.parametrize("quality", [0, 37, 100])
-def test_content_prior_equals_int64_referee(model, judge, quality):
+def test_content_prior_equals_int64_referee(model, judge, quality, predicted):
+    if predicted and not judge.predicts:
+        pytest.skip("contents of this model stand alone")
     hyper = some_symbols(1, model.config.hyper_channels, 3, 4)
     f = with_extremes(some_symbols(2, model.content_prior.channels, *SIZE))
     expected = []
@@ -103,17 +119,46 @@ def test_content_prior_equals_int64_referee(model, judge, quality):
         expected.append((mean[None], index[None]))
         return np.stack([f[:, y, x] for y, x in cells], 1)
 
-    judge.content(hyper, SIZE, quality, exchange)
-    got = record_content(model.content_prior, hyper[None], f[None], quality)
+    judge.content(hyper, SIZE, quality, exchange, predicted=predicted)
+    prior = model.content_prior
+    got = record_content(prior, hyper[None], f[None], quality, predicted=predicted)
     assert len(got) == 4 and same(got, expected)
 
 
-@pytest.mark.parametrize("refs", [False, True])
-def test_dynamics_prior_equals_int64_referee(model, judge, refs):
+def test_motion_of_contents_equals_int64_referee(model, judge):
+    """It is half the motion of a frame, nothing else of which is said, at its content."""
+    motion = with_extremes(some_symbols(9, 2, *SIZE))
+    expected, got = [], []
+    zeros = np.zeros((model.config.z_channels, *SIZE), np.int64)
+
+    def exchange(mean, index, cells):
+        expected.append((mean[2:4], index[2:4]))
+        said = np.zeros_like(mean)
+        said[2:4] = np.stack([motion[:, y, x] for y, x in cells], 1)
+        return said
+
+    hidden = np.zeros((DynamicsPrior.HIDDEN, *SIZE), np.int64)
+    judge.dynamics((zeros, zeros, hidden), 50, (0, 1, True), exchange)
+    parameters = content_motion_parameters(
+        model.dynamics_prior, torch.from_numpy(motion[None]).double(), 50
+    )
+    mean, index = (x[0].long().numpy() for x in (parameters.mean, parameters.index))
+    for (wanted_mean, wanted_index), cells in zip(expected, referee.lattice(*SIZE), strict=True):
+        ys, xs = (np.array(v) for v in zip(*cells, strict=True))
+        got.append(np.array_equal(mean[:, ys, xs], wanted_mean))
+        got.append(np.array_equal(index[:, ys, xs], wanted_index))
+    assert len(got) == 8 and all(got)
+
+
+@pytest.mark.parametrize(("refs", "moving"), [(False, False), (True, False), (True, True)])
+def test_dynamics_prior_equals_int64_referee(model, judge, refs, moving):
     z = with_extremes(some_symbols(3, 5, model.config.z_channels, *SIZE))
     expected = []
     z1 = z2 = np.zeros_like(z[0])
     hidden = np.zeros((DynamicsPrior.HIDDEN, *SIZE), np.int64)
+    motion = with_extremes(some_symbols(7, 2, *SIZE)) if moving else None
+    if motion is not None:
+        z1, z2, hidden = judge.steady(motion)
     for t, frame in enumerate(z):
 
         def exchange(mean, index, cells, frame=frame):
@@ -123,7 +168,8 @@ def test_dynamics_prior_equals_int64_referee(model, judge, refs):
         place = (t, len(z), refs)
         coded, hidden = judge.dynamics((z1, z2, hidden), 50, place, exchange)
         z1, z2 = coded, z1
-    got = record_dynamics(model.dynamics_prior, z[:, None], 50, refs)
+    begin = None if motion is None else motion[None]
+    got = record_dynamics(model.dynamics_prior, z[:, None], 50, refs, motion=begin)
     assert len(got) == 20 and same(got, expected)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dsaecodec.codec.gop_plan import plan_gops
+from dsaecodec.codec.gop_plan import LONGEST_SHOT, plan_gops
 from dsaecodec.video.frame import Frame420
 
 
@@ -31,6 +31,19 @@ def test_plans_tile_the_frames(lengths, gop):
         if plan.refs_previous:
             assert plan.anchor == len(plan.frames) - 1
         position += len(plan.frames)
+
+
+@pytest.mark.parametrize("gop", [8, 64, 128])
+def test_long_shots_begin_anew(gop):
+    """So that nobody needs the contents of a whole film."""
+    plans = list(plan_gops(iter(shot(800, 40)), gop))
+    since, longest = 0, 0
+    for plan in plans:
+        since = since + len(plan.frames) if plan.refs_previous else len(plan.frames)
+        longest = max(longest, since)
+    assert LONGEST_SHOT - gop < longest <= LONGEST_SHOT
+    assert sum(len(plan.frames) for plan in plans) == 800
+    assert sum(not plan.refs_previous for plan in plans) == 4
 
 
 def test_no_frames_no_gops():

@@ -27,8 +27,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def bomb(width: int, height: int, num_frames: int = 1, num_gops: int = 1) -> bytes:
-    """A valid stream of a few bytes: without coder bytes all symbols are the first of a table."""
-    model = identity_of(find_model("natural").read_bytes())
+    """A valid stream of a few bytes: without coder bytes all symbols are the first of a table.
+
+    Of a model whose contents say nothing else.
+    """
+    model = identity_of(find_model("natural-2").read_bytes())
     header = Header(model, width, height, Fraction(25), Colour(1, False))
     segments = (Segment(0, num_frames, b""),)
     return join(header, [Gop(50, False, num_frames, b"", segments) for _ in range(num_gops)])

@@ -46,7 +46,7 @@ def test_saving_what_was_loaded_gives_the_same_file(tmp_path):
 
 def test_shipped_weights_can_be_trained_on():
     state = read_weights(find_model(None))
-    model = SpatialModel(SpatialConfig(kinematic=1))
+    model = SpatialModel(SpatialConfig(kinematic=1, predicted=1))
     model.load_state_dict(state)
     again = load_model(device="cpu").model.state_dict()
     assert all(value.equal(again[name].float()) for name, value in model.state_dict().items())

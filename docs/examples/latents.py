@@ -28,7 +28,8 @@ def print_bits(clip: Clip) -> None:
     """What each frame costs in bits; a content is charged to its frames evenly."""
     print("frame  content   motion  residual")
     for gop in clip.gops:
-        content = (gop.f_bits.sum() + gop.f_hyper_bits.sum()) / gop.num_frames
+        parts = (gop.f_bits, gop.f_hyper_bits, gop.f_motion_bits)
+        content = sum(part.sum() for part in parts) / gop.num_frames
         for t, bits in enumerate(gop.z_bits, start=gop.first_frame):
             print(f"{t:5} {content:8.0f} {bits[MOTION].sum():8.0f} {bits[RESIDUAL].sum():9.0f}")
 

@@ -29,8 +29,9 @@ from bitstream.limits import TICKS_PER_SECOND
 from bitstream.seek import walk
 from dsaecodec.codec.symbols import Coder
 from dsaecodec.codec.threads import limited_threads
-from dsaecodec.generation import code_content_at, fill_frames
-from dsaecodec.latents import LatentCodec, Symbols
+from dsaecodec.generation import fill_frames
+from dsaecodec.latents import Content, LatentCodec, Symbols
+from dsaecodec.spatial.kinematics import HALF, MEAN
 from dsaecodec.spatial.model import SIDE_CHANNELS
 
 LEANING = 4.0  # logit of a frame that lies at one of its two contents
@@ -70,6 +71,7 @@ class MendedReader:
         self.estimated: tuple[range, ...] = ()
         self._mended = self._mend()
         self._ready: list[Mended] = []
+        self._referred: list[Gop] = []  # that GOPs to come may need
 
     def __iter__(self) -> Iterator[Gop]:
         while (mended := self._next()) is not None:
@@ -77,7 +79,7 @@ class MendedReader:
             self.estimated = mended.estimated
             yield mended.gop
 
-    def seek(self, time: Fraction) -> Gop | None:
+    def seek(self, time: Fraction, *, all_back: bool = False) -> list[Gop]:
         """As of `StreamReader`; GOPs before are mended too."""
         if time < 0:
             raise ValueError(f"time {float(time):.3f} s, expected 0 or more")
@@ -91,35 +93,47 @@ class MendedReader:
             passed.append(mended)
             return mended.gop
 
-        landing = walk(next_gop, self._header.fps, floor(time * TICKS_PER_SECOND))
+        ticks = floor(time * TICKS_PER_SECOND)
+        landing = walk(next_gop, self._header.fps, ticks, all_back=all_back)
         self._ready = passed[-len(landing.gops) :]
-        return landing.previous if landing.gops[0].refs_previous else None
+        return landing.earlier
 
     def _next(self) -> Mended | None:
         return self._ready.pop(0) if self._ready else next(self._mended, None)
 
     def _mend(self) -> Iterator[Mended]:
-        first_frame, contents_hurt = 0, False
+        first_frame, hurt_before = 0, False
         for place, holed in enumerate(self._gops):
             self._drop_unreadable(holed)
             hurt = holed.content is None
             mended = self._with_content(place)
             gaps = mended.gaps
             gop = self._with_dynamics(mended)
-            refers = bool(gop.refs_previous)
-            lost = (range(gop.num_frames),) if hurt or (refers and contents_hurt) else tuple(gaps)
-            contents_hurt = hurt
+            self._referred = [*self._referred, gop] if gop.refs_previous else [gop]
+            leans = gop.refs_previous and hurt_before
+            lost = (range(gop.num_frames),) if hurt or leans else tuple(gaps)
+            hurt_before = hurt or (leans and self._content(mended).predicted)
             yield Mended(gop, first_frame, lost)
             first_frame += gop.num_frames
+
+    def _content(self, holed: HoledGop) -> Content:
+        """Symbols of a content that there is."""
+        assert holed.content is not None and holed.quality is not None
+        refs = bool(holed.refs_previous)
+        return self._latents.content(
+            Gop(holed.quality, refs, 1, holed.content, (Segment(0, 1, b""),))
+        )
 
     def _drop_unreadable(self, holed: HoledGop) -> None:
         """Take coder bytes that no encoder makes for lost."""
         if holed.content is None or holed.quality is None:
             return
-        probe = Gop(holed.quality, False, 1, holed.content, (Segment(0, 1, b""),))
         try:
-            self._latents.content(probe)
+            content = self._content(holed)
         except BitstreamError:
+            holed.content = None
+            return
+        if content.predicted and not holed.refs_previous:
             holed.content = None
             return
         holed.segments = [s for s in holed.segments if self._reads(holed, s) is not None]
@@ -143,28 +157,53 @@ class MendedReader:
         """Dynamics of consecutive frames of a GOP through a coder."""
         assert holed.quality is not None
         setting = (coder, holed.quality, bool(holed.refs_previous), frames)
-        return self._latents.code_dynamics(*setting, first=first, num_frames=holed.num_frames)
+        motion = None if holed.content is None else self._content(holed).f_motion
+        return self._latents.code_dynamics(
+            *setting, first=first, num_frames=holed.num_frames, f_motion=motion
+        )
 
     def _with_content(self, place: int) -> HoledGop:
         """A GOP that has a content: its own, or that of the one before, or else behind."""
         holed = self._gops[place]
         if holed.content is not None:
             return holed
-        others = [*reversed(self._gops[:place]), *self._gops[place + 1 :]]
-        giver = next((gop for gop in others if gop.content is not None), None)
-        if giver is None:
+        givers = self._referred or self._standing_behind(place)
+        if not givers:
             raise MalformedError(
-                "stream: no content record is intact: there is nothing to show frames from"
+                "stream: no content record that needs no other is intact: there is nothing to show "
+                "frames from"
             )
-        holed.content = giver.content
-        self._guess_setting(holed, giver, place)
+        quality = self._guess_setting(holed, givers[-1].quality, place)
+        if not holed.segments and self._referred and self._latents.loaded.predicts:
+            holed.refs_previous = True
+            held = self._latents.held_content()
+            holed.content = self._latents.encode_content(held, quality)
+        else:
+            holed.content = self._latents.standing_content(givers, quality)
         return holed
 
-    def _guess_setting(self, holed: HoledGop, giver: HoledGop, place: int) -> None:
-        """Find under which quality and reference the dynamics of a GOP without content read."""
+    def _standing_behind(self, place: int) -> list[Gop]:
+        """The next GOP, if any, whose content is intact and needs no other."""
+        for holed in self._gops[place + 1 :]:
+            self._drop_unreadable(holed)
+            if holed.content is not None and not self._content(holed).predicted:
+                assert holed.quality is not None
+                return [Gop(holed.quality, False, 1, holed.content, (Segment(0, 1, b""),))]
+        return []
+
+    def _guess_setting(self, holed: HoledGop, likely: int, place: int) -> int:
+        """Find under which quality and reference the dynamics of a GOP without content read.
+
+        They are given up if under none; so they are where the content that is lost was predicted,
+        as they begin where its motion says.
+
+        Args:
+            holed: the GOP, whose quality and reference are set.
+            likely: quality to try first.
+            place: of the GOP.
+        """
         near = [gop.quality for gop in self._gops[max(place - 4, 0) : place + 5]]
-        qualities = dict.fromkeys(q for q in (giver.quality, *near) if q is not None)
-        assert giver.quality is not None
+        qualities = dict.fromkeys(q for q in (likely, *near) if q is not None)
         choices = (True, False) if place and not self._latents.loaded.is_vector else (False,)
         for quality in list(qualities)[:_TRIED]:
             for refs in choices:
@@ -172,20 +211,9 @@ class MendedReader:
                 if holed.segments and all(
                     self._reads(holed, s) is not None for s in holed.segments
                 ):
-                    if quality == giver.quality:
-                        return
-                    holed.content = self._requantized(giver, quality)
-                    return
-        holed.quality, holed.refs_previous, holed.segments = giver.quality, False, []
-
-    def _requantized(self, giver: HoledGop, quality: int) -> bytes:
-        """A content at another quality."""
-        assert giver.content is not None and giver.quality is not None
-        content = self._latents.content(
-            Gop(giver.quality, False, 1, giver.content, (Segment(0, 1, b""),))
-        )
-        symbols = (content.f, content.f_hyper)
-        return code_content_at(self._latents, symbols, giver.quality, quality)
+                    return quality
+        holed.quality, holed.refs_previous, holed.segments = likely, False, []
+        return likely
 
     def _with_dynamics(self, holed: HoledGop) -> Gop:
         """A GOP whose gaps are filled with segments of their own."""
@@ -249,15 +277,18 @@ class MendedReader:
         """What z is before a GOP's first frame and at its last, given a frame near."""
         if near is None:
             near = np.zeros(self._latents.z_shape, np.int32)
+            content = self._content(holed)
+            if content.predicted:
+                near[HALF] = content.f_motion
         if not holed.refs_previous:
             return near, near
         assert holed.quality is not None
         steps = self._latents.z_steps(holed.quality)
-        half = near[2:4] * steps[2:4]  # half the way from one content to the other
+        half = near[HALF] * steps[HALF]  # half the way from one content to the other
         ends = []
         for sign in (-1, 1):
             end = near.copy()
-            end[:2] = np.floor(sign * half / steps[:2] + 0.5)
+            end[MEAN] = np.floor(sign * half / steps[MEAN] + 0.5)
             end[4] = np.floor(-sign * LEANING / steps[4] + 0.5)
             ends.append(end)
         return ends[0], ends[1]

@@ -102,10 +102,10 @@ class Decoder:
         self.num_gops = 0
         self._window = Window(header, start, num_frames)
         self._packets: list[SoundPacket] = []
-        self._before: Gop | None = None
+        self._before: list[Gop] = []
         if start is not None:
             try:
-                self._before = self.reader.seek(start)
+                self._before = self.reader.seek(start, all_back=loaded.predicts)
             except ValueError as error:
                 raise UsageError(f"nothing to decode: {error}") from error
 
@@ -115,9 +115,9 @@ class Decoder:
 
     def _decode(self) -> Iterator[Frame420]:
         earlier: Sequence[SoundPacket] = ()
-        if self._before is not None:
-            earlier = self._before.sound
-            self._gop_decoder.read_content(self._before)
+        for gop in self._before:
+            earlier = gop.sound
+            self._gop_decoder.read_content(gop)
         for gop in self.reader:
             self._check(self.reader.next_frame, gop.num_frames, coder_bytes=gop.coder_bytes)
             first_frame = self.reader.next_frame - gop.num_frames

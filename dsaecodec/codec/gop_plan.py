@@ -2,7 +2,8 @@
 
 A shot begins with a GOP of one frame; each later GOP takes its content from its last frame and also
 refers to the content before it, so that every frame lies between two contents. A shot that fits one
-GOP has a single content, from its middle frame.
+GOP has a single content, from its middle frame. A long shot begins anew now and then, for those who
+do not decode it from its beginning.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dsaecodec.video.frame import Frame420
 
 CUT_DIFFERENCE = 24.0  # grey levels between thumbnails of neighbouring frames
 CUT_RATIO = 3.0  # and this many times the difference one frame earlier
+LONGEST_SHOT = 260  # frames, after which the next begins, cut or not
 THUMBNAIL, SMALL_THUMBNAIL = 16, 4  # a pixel in so many, each way; the latter of small pictures
 
 
@@ -47,6 +49,7 @@ def plan_gops(frames: Iterable[Frame420], gop: int) -> Iterator[GopPlan]:
     """Cut frames into GOPs of at most `gop` frames, holding no more than that and one."""
     held: list[Frame420] = []
     fresh = True  # nothing of this shot has been planned yet
+    planned = 0  # frames since it began
     for frame, cut in mark_cuts(frames):
         if cut and held:
             yield _rest(held, fresh)
@@ -55,10 +58,11 @@ def plan_gops(frames: Iterable[Frame420], gop: int) -> Iterator[GopPlan]:
         held.append(frame)
         if fresh and len(held) > gop:
             yield GopPlan((held.pop(0),), 0, False)
-            fresh = False
+            fresh, planned = False, 1
         if not fresh and len(held) == gop:
             yield GopPlan(tuple(held), gop - 1, True)
-            held = []
+            held, planned = [], planned + gop
+            fresh = planned + gop > LONGEST_SHOT
     if held:
         yield _rest(held, fresh)
 

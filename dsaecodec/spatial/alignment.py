@@ -37,6 +37,7 @@ MOMENTUM = 0.7
 COARSE = 0.5  # share of the steps, the first, that see pictures of half the size
 DAMPING = 0.5  # of the Hessian's diagonal, bits a squared symbol
 PAIRS = [(i, j) for i in range(SIDE_CHANNELS) for j in range(i, SIDE_CHANNELS)]
+OWN = [k for k, (i, j) in enumerate(PAIRS) if i == j]
 
 
 def align(
@@ -44,19 +45,21 @@ def align(
     luma: Tensor,
     planes: tuple[Planes | None, Planes],
     motion: Tensor,
+    place: Place,
     quality: int,
     lmbda: float,
     steps: int,
     parts: Sequence[slice],
     crew: Crew,
-) -> Tensor:
-    """Motion latents after some steps of descent.
+) -> tuple[Tensor, Tensor]:
+    """Motion latents after some steps of descent, and how much each matters.
 
     Args:
         model: whose synthesis predicts.
         luma: frames of a GOP [T, 1, H, W], code values - 128, of any type.
         planes: of the previous GOP, None where frames use their own alone, and of this one.
         motion: in symbols, [T, 5, h, w]; of frames with one plane only the mean motion moves.
+        place: of the frames.
         quality: of the symbols, 0…100.
         lmbda: squared grey levels a bit.
         steps: how many.
@@ -64,12 +67,14 @@ def align(
         crew: does the work.
 
     Returns:
-        [T, 5, h, w], in symbols.
+        Symbols before rounding, [T, 5, h, w], and the squared error over λ, in bits, that missing
+        each by one costs, of the same shape.
     """
     previous, current = planes
     unit = model.z_steps(quality)[:, :SIDE_CHANNELS].detach()
     free = torch.ones_like(unit) if previous else _mean_alone(unit)
-    basis = _basis(model, len(luma), quality, refs_previous=previous is not None).to(unit)
+    basis = _basis(model, place, quality).to(unit)
+    start = _steady(place, motion)
 
     pair = (previous or current, current)
     small = tuple(_halved(plane.picture.luma) for plane in pair)
@@ -85,18 +90,15 @@ def align(
         return _error_terms(frames, large, dense, unit, 1)
 
     motion = _mapped(torch.linalg.inv(basis), motion)
-    before = motion
+    before, curvature = motion, torch.empty(0)
     for step in range(steps):
         before, motion = motion, motion + MOMENTUM * (motion - before)
         coarse = step < steps * COARSE
         seen = _mapped(basis, motion)
         works = [crew.submit(partial(part_of_step, seen[part], part, coarse)) for part in parts]
         slope, curvature = (torch.cat(x) for x in zip(*(w.result() for w in works), strict=True))
-        slope, curvature = (
-            slope / lmbda,
-            curvature / lmbda,
-        )
-        rate_slope, rate_curvature = _rate_terms(motion)
+        slope, curvature = slope / lmbda, curvature / lmbda
+        rate_slope, rate_curvature = _rate_terms(motion, start)
         diagonal = torch.diag_embed((rate_curvature + DAMPING).permute(0, 2, 3, 1))
         slope = _mapped(basis.mT, slope)
         downhill = (-(slope + rate_slope) * free).permute(0, 2, 3, 1)
@@ -105,15 +107,24 @@ def align(
         move = move.permute(0, 3, 1, 2) * free
         motion = motion + move.clamp(-LONGEST_STEP, LONGEST_STEP)
     check_finite(motion)
-    return _mapped(basis, motion)
+    return _mapped(basis, motion), curvature[:, OWN] / 2
 
 
-def _basis(model: SpatialModel, num_frames: int, quality: int, *, refs_previous: bool) -> Tensor:
+def _steady(place: Place, like: Tensor) -> Tensor:
+    """What the prior begins with, [1, 5, h, w]."""
+    start = torch.zeros_like(like[:1])
+    if place.motion is not None:
+        start[:, HALF] = place.motion.to(start)
+    return start
+
+
+def _basis(model: SpatialModel, place: Place, quality: int) -> Tensor:
     """Symbols of a GOP's frames from lifted ones, without rounding: [T, 5, 5]."""
+    num_frames = place.num_frames
     basis = torch.eye(SIDE_CHANNELS).repeat(num_frames, 1, 1)
     prior = model.dynamics_prior
     if prior.kinematic:
-        slopes = Place.whole(num_frames, refs_previous).slopes().float() / num_frames
+        slopes = place.slopes().float() / num_frames
         ratio = prior.ratio[quality] / RATIO_ONE
         for mean, half, one in zip(range(5)[MEAN], range(5)[HALF], ratio, strict=True):
             basis[:, mean, half] = slopes * one
@@ -217,9 +228,13 @@ def _matrices(upper: Tensor) -> Tensor:
     return upper.permute(0, 2, 3, 1)[..., order.to(upper.device)]
 
 
-def _rate_terms(symbols: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient and upper diagonal Hessian of the price of symbols [T, 5, h, w], in bits."""
-    innovation = torch.diff(symbols, dim=0, prepend=torch.zeros_like(symbols[:1]))
+def _rate_terms(symbols: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient and upper diagonal Hessian of the price of symbols [T, 5, h, w], in bits.
+
+    Args:
+        start: what the first are compared to, [1, 5, h, w].
+    """
+    innovation = torch.diff(symbols, dim=0, prepend=start)
     local = innovation - smooth(innovation)
     weight, weight_local = (
         PRICE / 2 / torch.sqrt(x.square() + EPSILON) for x in (innovation, local)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dsaecodec import likelihood
 from dsaecodec.likelihood import MEAN_UNITS
-from dsaecodec.spatial.kinematics import MEAN, Place
+from dsaecodec.spatial.kinematics import AT_CONTENT, HALF, MEAN, Place
 from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior, DynamicsState
 
 
@@ -56,26 +56,44 @@ class _Listener:
 
 
 def content_parameters(
-    prior: ContentPrior, hyper: Tensor, symbols: Tensor, quality: int
+    prior: ContentPrior, hyper: Tensor, symbols: Tensor, quality: int, *, predicted: bool = False
 ) -> Parameters:
     """p(f | f_hyper) at integers f [N, C, h, w], given integers f_hyper."""
     listener = _Listener(symbols)
-    prior.code(hyper, (symbols.shape[2], symbols.shape[3]), quality, listener)
+    size = (symbols.shape[2], symbols.shape[3])
+    prior.code(hyper, size, quality, listener, predicted=predicted)
+    return listener.parameters()
+
+
+def content_motion_parameters(prior: DynamicsPrior, motion: Tensor, quality: int) -> Parameters:
+    """p(f_motion) at integers [N, 2, h, w]."""
+    listener = _Listener(motion)
+
+    def exchange(mean: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+        return prior.only_half(mean, listener(mean[:, HALF], index[:, HALF], rows))
+
+    state = prior.init_state(len(motion), (motion.shape[2], motion.shape[3]), motion.dtype)
+    prior.code(state, quality, AT_CONTENT.repeated(len(motion)), exchange)
     return listener.parameters()
 
 
 def dynamics_parameters(
-    prior: DynamicsPrior, symbols: Tensor, quality: int, refs_previous: bool
+    prior: DynamicsPrior,
+    symbols: Tensor,
+    quality: int,
+    refs_previous: bool,
+    motion: Tensor | None = None,
 ) -> Parameters:
     """p(z_t | z_<t) at integers z [N, T, C, h, w] from a restart, as [N·T, C, h, w]."""
-    return next(iter_dynamics_parameters(prior, symbols, quality, refs_previous, symbols.shape[1]))
+    place = Place.whole(symbols.shape[1], refs_previous, motion)
+    return next(iter_dynamics_parameters(prior, symbols, quality, place, symbols.shape[1]))
 
 
 def iter_dynamics_parameters(
     prior: DynamicsPrior,
     symbols: Tensor,
     quality: int,
-    refs_previous: bool,
+    whole: Place,
     chunk: int,
     restart: int | None = None,
 ) -> Iterator[Parameters]:
@@ -85,16 +103,17 @@ def iter_dynamics_parameters(
     motion that were said of lifted symbols are those of the symbols themselves here.
 
     Args:
-        prior, quality, refs_previous: of the frames.
+        prior, quality, whole: of the GOPs.
         symbols: of all frames of GOPs, [N, T, C, h, w].
         chunk: frames at a time.
     """
     count, num_frames, _, height, width = symbols.shape
     dtype = symbols.dtype if symbols.is_floating_point() else torch.float64
-    start = state = prior.init_state(count, (height, width), dtype)
+    start = state = prior.init_state(count, (height, width), dtype, whole.motion)
     begin = 0
     for part in symbols.split(chunk, dim=1):
-        place = Place.of(begin, part.shape[1], num_frames, refs_previous).repeated(count)
+        frames = torch.arange(begin, begin + part.shape[1])
+        place = whole._replace(frames=frames).repeated(count)
         coded = prior.lifted(part.flatten(0, 1).to(state.z1.dtype), quality, place)
         shift = part.flatten(0, 1)[:, MEAN].to(coded.dtype) - coded[:, MEAN]
         part = coded.unflatten(0, (count, -1))

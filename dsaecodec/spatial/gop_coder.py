@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from bitstream import Gop, MalformedError
 from dsaecodec.codec.segments import SegmentEncoder
 from dsaecodec.codec.symbols import SYMBOL_LIMIT, Coder, Wish, choose_symbols, pass_symbols
-from dsaecodec.spatial.kinematics import HALF, MEAN, Place
+from dsaecodec.likelihood import MEAN_UNITS
+from dsaecodec.spatial.content import ContentSymbols
+from dsaecodec.spatial.kinematics import AT_CONTENT, HALF, MEAN, Place
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.prior import Exchange
 
+Before = TypeVar("Before")
 LIFTED_LIMIT = 8 * SYMBOL_LIMIT  # holds a mean and LARGEST_RATIO / RATIO_ONE halves
 
 
@@ -78,6 +82,12 @@ def fixed(symbols: Tensor) -> Target:
     return Target(symbols, torch.full((1, 1, 1, 1), math.inf))
 
 
+def fixed_content(content: ContentSymbols) -> ContentTargets:
+    """Targets of a content that is coded as it is."""
+    hyper, f, motion = map(fixed, content)
+    return ContentTargets(hyper, f, motion if content.predicted else None)
+
+
 def exchange_with(coder: Coder, target: Target | None) -> Exchange:
     """An exchange for the priors; without a target the coder is a decoder."""
 
@@ -102,33 +112,81 @@ def _exchange_lifted(coder: Coder, target: Target, ratio: Tensor, place: Place) 
     return exchange
 
 
+class ContentTargets(NamedTuple):
+    """What an encoder wants to say of a content; without motion it stands alone."""
+
+    hyper: Target
+    f: Target
+    motion: Target | None = None
+
+
 def code_content(
     model: SpatialModel,
     coder: Coder,
     size: tuple[int, int],
     quality: int,
-    targets: tuple[Target, Target] | None,
-) -> tuple[Tensor, Tensor]:
-    """Code f_hyper and f of one GOP.
+    targets: ContentTargets | None,
+) -> ContentSymbols:
+    """Code the content of one GOP: whether it is predicted, f_motion if it is, f_hyper and f.
 
     Args:
-        model: whose content prior is used.
+        model: whose priors are used.
         coder: encoder, decoder or counter.
         size: (h, w) of the grid of f.
         quality: 0…100.
-        targets: of f_hyper [1, hyper, ⌈h/2⌉, ⌈w/2⌉] and of f [1, C, h, w], or None to decode.
+        targets: None to decode.
 
-    Returns:
-        The integers of both, float64.
+    Raises:
+        MalformedError: no encoder says what a decoder is given.
     """
-    prior = model.content_prior
+    prior, motion = model.content_prior, torch.zeros(1, 0, *size, dtype=torch.float64)
+    if prior.predicts and _code_whether(coder, targets and targets.motion is not None):
+        motion = code_motion(model, coder, size, quality, targets and targets.motion)
+    predicted = motion.shape[1] > 0
     shape = (1, prior.hyper_channels, (size[0] + 1) // 2, (size[1] + 1) // 2)
-    mean, index = prior.hyper_parameters(torch.zeros(shape, dtype=torch.float64))
-    of_hyper, of_f = targets or (None, None)
+    zeros = torch.zeros(shape, dtype=torch.float64)
+    mean, index = prior.hyper_parameters(zeros, predicted=predicted)
     everywhere = torch.arange(shape[2] * shape[3])
-    exchange = exchange_with(coder, of_hyper)
+    exchange = exchange_with(coder, targets and targets.hyper)
     hyper = exchange(mean.flatten(2), index.flatten(2), everywhere).view(shape)
-    return hyper, prior.code(hyper, size, quality, exchange_with(coder, of_f))
+    exchange = exchange_with(coder, targets and targets.f)
+    f = prior.code(hyper, size, quality, exchange, predicted=predicted)
+    return ContentSymbols(hyper, f, motion)
+
+
+def referred(content: ContentSymbols, gop: Gop, before: Before | None) -> Before | None:
+    """What a content is predicted from: something of the GOP before, or nothing.
+
+    Raises:
+        MalformedError: there is no such GOP.
+    """
+    if not content.predicted:
+        return None
+    if before is None or not gop.refs_previous:
+        raise MalformedError("content: predicted from the GOP before, which it does not refer to")
+    return before
+
+
+def _code_whether(coder: Coder, answer: bool | None) -> bool:
+    """Code 0 or 1, for about a bit; None asks the coder for it."""
+    mean, index = torch.tensor([MEAN_UNITS / 2], dtype=torch.float64), torch.zeros(1)
+    wish = None if answer is None else Wish(torch.tensor([float(answer)]), torch.tensor([math.inf]))
+    said = float(pass_symbols(coder, wish, mean, index))
+    if said not in (0.0, 1.0):
+        raise MalformedError(f"content: whether it is predicted: found {said:.0f}, expected 0 or 1")
+    return said == 1.0
+
+
+def code_motion(
+    model: SpatialModel, coder: Coder, size: tuple[int, int], quality: int, target: Target | None
+) -> Tensor:
+    """Code f_motion, [1, 2, h, w], as half the motion of a frame that lies at the content."""
+    prior, of_half = model.dynamics_prior, exchange_with(coder, target)
+
+    def exchange(mean: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+        return prior.only_half(mean, of_half(mean[:, HALF], index[:, HALF], rows))
+
+    return prior.code(prior.init_state(1, size), quality, AT_CONTENT, exchange)[:, HALF]
 
 
 def code_dynamics(
@@ -171,7 +229,7 @@ def iter_dynamics(
 ) -> Iterator[Tensor]:
     """The same one frame after the other, [1, C, h, w] each."""
     prior = model.dynamics_prior
-    start = state = prior.init_state(1, size)
+    start = state = prior.init_state(1, size, motion=place.motion)
     count = len(place.frames)
     for t in range(count):
         if t % (restart or count) == 0:

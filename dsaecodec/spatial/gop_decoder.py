@@ -16,7 +16,8 @@ from bitstream import Gop, Header, Segment, SymbolDecoder
 from dsaecodec.codec.symbols import SymbolDigest
 from dsaecodec.codec.threads import Crew, limited_threads
 from dsaecodec.model_io import LoadedModel
-from dsaecodec.spatial.gop_coder import code_content, iter_dynamics
+from dsaecodec.spatial.content import ContentSymbols
+from dsaecodec.spatial.gop_coder import code_content, iter_dynamics, referred
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.pictures import chunk_frames, grid_size, synthesize_frames
 from dsaecodec.spatial.synthesis import Planes
@@ -40,6 +41,7 @@ class SpatialGopDecoder:
         self._height, self._width = header.height, header.width
         self._size = grid_size(header.height, header.width)
         self._gop: Gop | None = None
+        self._motion: Tensor | None = None  # of its content
         self._current: FuturePlanes | None = None
         self._previous: FuturePlanes | None = None
 
@@ -48,10 +50,12 @@ class SpatialGopDecoder:
         self._previous, self._gop = self._current, gop
         with limited_threads(self._crew.threads_beside):
             coder = SymbolDecoder(gop.content, self._loaded.tables)
-            hyper, f = code_content(self._model, coder, self._size, gop.quality, None)
+            content = code_content(self._model, coder, self._size, gop.quality, None)
             coder.finish()
-        self.digest.update(hyper, f)
-        self._current = self._crew.submit(partial(self._planes, f, gop.quality))
+        self.digest.update(content.motion, content.hyper, content.f)
+        self._motion = content.motion
+        before = referred(content, gop, self._previous)
+        self._current = self._crew.submit(partial(self._planes, content, before, gop.quality))
 
     def frames(self, segment: Segment, wanted: range) -> Iterator[tuple[int, Frame420]]:
         """See `GopDecoder`."""
@@ -61,7 +65,7 @@ class SpatialGopDecoder:
         assert previous is not None, "readers refuse such a first GOP"
         coder = SymbolDecoder(segment.payload, self._loaded.tables)
         shown = (segment.first, segment.num_frames, gop.num_frames)
-        setting = (self._size, gop.quality, Place.of(*shown, gop.refs_previous))
+        setting = (self._size, gop.quality, Place.of(*shown, gop.refs_previous, self._motion))
         symbols = iter_dynamics(self._model, coder, *setting, None)
         chunk = chunk_frames(self._height, self._width)
         last = segment.first + segment.num_frames
@@ -82,9 +86,9 @@ class SpatialGopDecoder:
                 if t in wanted:
                     yield t, frame
 
-    def _planes(self, f: Tensor, quality: int) -> Planes:
-        f_hat = f.float().to(self._loaded.device) * self._model.f_steps(quality)
-        return self._model.synthesize_content(f_hat, quality)
+    def _planes(self, content: ContentSymbols, before: FuturePlanes | None, quality: int) -> Planes:
+        planes = None if before is None else before.result()
+        return content.planes(self._model, planes, quality)
 
     def _synthesize(
         self, previous: FuturePlanes, current: FuturePlanes, z: Sequence[Tensor], quality: int

@@ -1,6 +1,6 @@
 """One GOP: frames to latents to coder bytes.
 
-frames ─ infer_content ─► f ─ code_content ─► planes ─ infer_motion ─► motion ─ code_dynamics ─► z
+frames ─ ContentEncoder ─► f, planes ─ infer_motion ─► motion ─ code_dynamics ─► z
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bitstream import Gop, SymbolEncoder
+from bitstream import Gop
 from bitstream.limits import MAX_CODER_BYTES
 from dsaecodec.codec.gop_plan import GopPlan
 from dsaecodec.codec.preset import PRESETS, Preset
@@ -24,17 +24,16 @@ from dsaecodec.codec.threads import Crew
 from dsaecodec.errors import InputVideoError
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.spatial.alignment import align
+from dsaecodec.spatial.content_encoder import ContentEncoder
 from dsaecodec.spatial.gop_coder import (
+    ContentTargets,
     LazyTargets,
     Target,
-    code_content,
     code_dynamics,
-    fixed,
     iter_dynamics,
 )
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import (
-    CONTENT_REACH,
     SIDE_CHANNELS,
     SpatialModel,
     encoder_lagrangian,
@@ -46,8 +45,10 @@ from dsaecodec.spatial.pictures import chunk_frames, floats, grid_size, to_tenso
 from dsaecodec.spatial.refine import Refiner
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
+ROUNDING_SHARE = 2.0  # of the stiffness that descent finds: frames to come lean on what is rounded
+LEAST_STIFFNESS = 0.05  # bits a squared symbol
 MIN_GOP = 4  # GOPs are not halved below this
-SPLIT_RATIO = 2.0
+SPLIT_RATIO = 1.4
 LONE_SPLIT_RATIO = 3.0  # of a lone GOP, whose halves have a content each and none is nearer for it
 HASTE_LEAVES = 0.4  # of hasty dynamics at least, once their motion is chosen and has descended
 DESCENT_LEAVES = 0.87  # of dynamics on average, once their motion has descended
@@ -78,7 +79,8 @@ class Inference:
     Attributes:
         plan: the GOP.
         frames: its frames, on the device, int8 as of `to_tensors`.
-        f_hyper, f: targets of content.
+        content: its targets.
+        prediction: what content is added to, None if it stands alone.
         motion: target of the first `SIDE_CHANNELS` channels of z_t.
         classical: what it comes from.
         previous: planes that frames also use, None if they use their own alone.
@@ -86,11 +88,18 @@ class Inference:
 
     plan: GopPlan
     frames: Yuv
-    f_hyper: Target
-    f: Target
+    content: ContentTargets
+    prediction: Yuv | None
     motion: Target
     classical: ClassicalMotion
     previous: Planes | None
+
+    @property
+    def place(self) -> Place:
+        """Where the frames are."""
+        known = self.content.motion
+        motion = None if known is None else known.values
+        return Place.whole(len(self.plan.frames), self.plan.refs_previous, motion)
 
 
 @dataclass(frozen=True)
@@ -158,6 +167,11 @@ class SpatialGopEncoder:
     def model(self) -> SpatialModel:
         """The model in use."""
         return self.loaded.spatial
+
+    @property
+    def contents(self) -> ContentEncoder:
+        """Codes contents, at the quality of now."""
+        return ContentEncoder(self.loaded, self.size, self.quality, self.crew)
 
     def encode(self, plan: GopPlan) -> list[Gop]:
         """Code the frames of a plan as one GOP or, where they move too much for that, as more.
@@ -228,12 +242,16 @@ class SpatialGopEncoder:
         previous = self._previous if plan.refs_previous else None
         frames = to_tensors(plan.frames, self.height, self.width)
         frames = Yuv(*(x.to(self.loaded.device) for x in frames))
-        f_hyper, f = self.infer_content(frames, plan.anchor)
-        coder = SymbolEncoder(self.loaded.tables)
-        planes = self.code_content(f_hyper, f, coder)[2]
-        motion, classical = self.infer_motion(frames, planes, previous, plan.anchor, known)
-        found = Inference(plan, frames, f_hyper, f, motion, classical, previous)
-        return Draft(found, coder.finish(), planes)
+        frame = floats(frames, slice(plan.anchor, plan.anchor + 1))
+        classical = self._classical_motion(frames, frame, plan.anchor, previous, known)
+        to_previous = classical.to_previous
+        vectors = None if to_previous is None else to_previous[:, plan.anchor]
+        coded = self.contents.encode(frame, previous, vectors)
+        motion = self.infer_motion(frames, coded.planes, previous, classical)
+        found = Inference(
+            plan, frames, coded.targets, coded.prediction, motion, classical, previous
+        )
+        return Draft(found, coded.payload, coded.planes)
 
     def _improve(self, draft: Draft) -> Draft:
         """A draft with the latents that the preset pays for."""
@@ -246,17 +264,20 @@ class SpatialGopEncoder:
         parts, ends = self._parts(len(found.plan.frames)), (found.previous, draft.planes)
         motion = found.motion.values.to(self.loaded.device)
         setting = (self.quality, self.lmbda, self.preset.motion_steps, parts, self.crew)
-        motion = align(self.model, found.frames.luma, ends, motion, *setting).cpu()
-        return replace(found, motion=found.motion._replace(values=motion))
+        values, stiffness = align(
+            self.model, found.frames.luma, ends, motion, found.place, *setting
+        )
+        stiffness = ROUNDING_SHARE * stiffness + LEAST_STIFFNESS
+        stiffness[:, -1] = math.inf
+        return replace(found, motion=Target(values.cpu(), stiffness.cpu()))
 
     def _refined(self, draft: Draft) -> Draft:
         refiner = Refiner(self, draft.inference)
         found = refiner.run(self.preset.rounds)
         self.cost_before += refiner.cost_before
         self.cost_after += refiner.cost_after
-        coder = SymbolEncoder(self.loaded.tables)
-        planes = self.code_content(found.f_hyper, found.f, coder)[2]
-        return Draft(found, coder.finish(), planes)
+        coded = self.contents.finish(found.content, found.prediction)
+        return Draft(found, coded.payload, coded.planes)
 
     def _dynamics_bytes(self, draft: Draft, *, hasty: bool = False) -> list[bytes]:
         """Coder bytes of each segment."""
@@ -264,52 +285,39 @@ class SpatialGopEncoder:
         self.code_dynamics(draft.inference, draft.planes, coder, hasty=hasty)
         return coder.finish()
 
-    def infer_content(self, frames: Yuv, anchor: int) -> tuple[Target, Target]:
-        """Targets of f_hyper and f, on the CPU."""
-        steps = self.model.f_steps(self.quality)
-        scaled = self.model.content_posterior(floats(frames, slice(anchor, anchor + 1))) / steps
-        hyper = self.model.content_posterior.infer_hyper(scaled)
-        stiffness = CONTENT_REACH * steps.square() / self.lmbda
-        return fixed(hyper.cpu()), Target(scaled.cpu(), stiffness.cpu())
+    def _classical_motion(
+        self, frames: Yuv, frame: Yuv, anchor: int, previous: Planes | None, known: ClassicalMotion
+    ) -> ClassicalMotion:
+        """Motion against the content's own frame and, if frames also use them, planes before."""
 
-    def code_content(
-        self, f_hyper: Target, f: Target, coder: Coder
-    ) -> tuple[Tensor, Tensor, Planes]:
-        """Code f_hyper and f: their symbols, and the planes they decode to."""
-        symbols = code_content(self.model, coder, self.size, self.quality, (f_hyper, f))
-        f_hat = symbols[1].float().to(self.loaded.device) * self.model.f_steps(self.quality)
-        return *symbols, self.model.synthesize_content(f_hat, self.quality)
+        def against(luma: Tensor, start: int, grids: Tensor | None) -> Tensor:
+            return self._search(frames, luma, start) if grids is None else grids
+
+        works = [self.crew.submit(partial(against, frame.luma, anchor, known.to_current))]
+        if previous is not None:
+            before = previous.picture.luma
+            works.append(self.crew.submit(partial(against, before, 0, known.to_previous)))
+        to_current, *to_previous = (work.result() for work in works)
+        return ClassicalMotion(to_previous[0] if to_previous else None, to_current)
+
+    def _search(self, frames: Yuv, luma: Tensor, start: int) -> Tensor:
+        """Motion of all frames to a picture, [1, T, 2, h, w], outward from the one it is near."""
+        return estimate_around(frames.luma.transpose(0, 1), luma, start, smoothness(self.quality))
 
     def infer_motion(
-        self,
-        frames: Yuv,
-        planes: Planes,
-        previous: Planes | None,
-        anchor: int,
-        known: ClassicalMotion,
-    ) -> tuple[Target, ClassicalMotion]:
+        self, frames: Yuv, planes: Planes, previous: Planes | None, classical: ClassicalMotion
+    ) -> Target:
         """Target of motion and mixing of all frames, [T, 5, h, w], on the CPU.
 
         Args:
             frames: of the GOP.
             planes, previous: of this GOP and, if frames also use it, the one before.
-            anchor: the frame that the content was inferred from.
-            known: classical motion that was found before.
-
-        Returns:
-            The target and the classical motion that it comes from.
+            classical: motion to both.
         """
-        luma, mu = frames.luma.transpose(0, 1), smoothness(self.quality)
-
-        def against(plane: Planes, start: int, grids: Tensor | None) -> Tensor:
-            if grids is not None:
-                return grids
-            return estimate_around(luma, plane.picture.luma, start, mu)
-
-        chains = [self.crew.submit(partial(against, planes, anchor, known.to_current))]
-        if previous is not None:
-            chains.append(self.crew.submit(partial(against, previous, 0, known.to_previous)))
-        to_current, to_previous = chains[0].result(), chains[-1].result()
+        luma, to_current = frames.luma.transpose(0, 1), classical.to_current
+        assert to_current is not None
+        to_previous = to_current if previous is None else classical.to_previous
+        assert to_previous is not None
         both = torch.cat([to_previous, to_current], 2)
         side = self.model.z_steps(self.quality)[:, :SIDE_CHANNELS]
 
@@ -321,8 +329,7 @@ class SpatialGopEncoder:
 
         judged = [self.crew.submit(partial(judge, part)) for part in self._parts(luma.shape[1])]
         values, stiffness = zip(*(future.result() for future in judged), strict=True)
-        target = Target(torch.cat(values).cpu(), torch.cat(stiffness).cpu())
-        return target, ClassicalMotion(to_previous, to_current)
+        return Target(torch.cat(values).cpu(), torch.cat(stiffness).cpu())
 
     def code_dynamics(
         self, found: Inference, planes: Planes, coder: Coder, *, hasty: bool = False
@@ -333,7 +340,7 @@ class SpatialGopEncoder:
         rounded; the residual is what the prediction by that motion lacks.
         """
         plan, motion = found.plan, found.motion
-        place = Place.whole(len(plan.frames), plan.refs_previous)
+        place = found.place
         setting = (self.size, self.quality, place)
         parts = self._parts(len(plan.frames))
         channels = self.model.config.z_channels - SIDE_CHANNELS

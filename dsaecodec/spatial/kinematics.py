@@ -29,21 +29,30 @@ class Place(NamedTuple):
         frames: index of each in its GOP, int64 [N].
         num_frames: of the GOP, T.
         refs_previous: whether they also use the content before.
+        motion: f_motion of a content that is predicted, [N, 2, h, w]: where the prior begins.
     """
 
     frames: Tensor
     num_frames: int
     refs_previous: bool
+    motion: Tensor | None = None
 
     @staticmethod
-    def of(first: int, count: int, num_frames: int, refs_previous: bool) -> Place:
-        """Consecutive frames."""
-        return Place(torch.arange(first, first + count), num_frames, refs_previous)
+    def of(
+        first: int,
+        count: int,
+        num_frames: int,
+        refs_previous: bool,
+        motion: Tensor | None = None,
+    ) -> Place:
+        """Consecutive frames; `motion` may be empty, too."""
+        motion = motion if motion is not None and motion.shape[1] else None
+        return Place(torch.arange(first, first + count), num_frames, refs_previous, motion)
 
     @staticmethod
-    def whole(num_frames: int, refs_previous: bool) -> Place:
+    def whole(num_frames: int, refs_previous: bool, motion: Tensor | None = None) -> Place:
         """All frames of a GOP."""
-        return Place.of(0, num_frames, num_frames, refs_previous)
+        return Place.of(0, num_frames, num_frames, refs_previous, motion)
 
     def frame(self, t: int) -> Place:
         """One of them."""
@@ -94,3 +103,7 @@ class Place(NamedTuple):
         """Inverse of `lifted`."""
         mean = z[:, MEAN] + self.expected_mean(z[:, HALF], ratio)
         return torch.cat([mean.to(z.dtype), z[:, MEAN.stop :]], 1)
+
+
+AT_CONTENT = Place.whole(1, True)
+"""Of a frame that lies at its content: half the motion from there to the content before."""

@@ -13,9 +13,27 @@ from torch import Tensor
 from bitstream import Gop, Header
 from dsaecodec.codec.symbols import Coder
 from dsaecodec.codec.threads import limited_threads
-from dsaecodec.latents import KEPT, Bits, Floats, LatentCodec, Shape, Symbols, read_only
+from dsaecodec.latents import (
+    KEPT,
+    Bits,
+    Content,
+    ContentBits,
+    Floats,
+    LatentCodec,
+    Shape,
+    Symbols,
+    read_only,
+)
 from dsaecodec.model_io import LoadedModel
-from dsaecodec.spatial.gop_coder import Target, code_content, code_dynamics, fixed
+from dsaecodec.spatial.content import ContentSymbols
+from dsaecodec.spatial.gop_coder import (
+    Target,
+    code_content,
+    code_dynamics,
+    fixed,
+    fixed_content,
+    referred,
+)
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.pictures import chunk_frames, grid_size, synthesize_frames
 from dsaecodec.spatial.prior import lattices
@@ -24,7 +42,7 @@ from dsaecodec.video import Frame420, frame_to_rgb
 
 
 class SpatialLatents(LatentCodec):
-    """f [C, h, w], f_hyper [hyper, ⌈h/2⌉, ⌈w/2⌉], z_t [C, h, w] on the latent grid."""
+    """f [C, h, w], f_hyper [hyper, ⌈h/2⌉, ⌈w/2⌉], f_motion [2 or 0, h, w], z_t [C, h, w]."""
 
     def __init__(self, loaded: LoadedModel, header: Header, threads: int | None) -> None:
         super().__init__(loaded, header, threads)
@@ -45,17 +63,14 @@ class SpatialLatents(LatentCodec):
         """See `LatentCodec`."""
         return (self._model.config.z_channels, *self._size)
 
-    def code_content(
-        self, coder: Coder, quality: int, symbols: tuple[Symbols, Symbols] | None
-    ) -> tuple[Symbols, Symbols]:
+    def code_content(self, coder: Coder, quality: int, symbols: Content | None) -> Content:
         """See `LatentCodec`."""
         targets = None
         if symbols is not None:
-            f, f_hyper = (fixed(torch.from_numpy(part)[None]) for part in symbols)
-            targets = (f_hyper, f)
-        tensors = code_content(self._model, coder, self._size, quality, targets)
-        f_hyper_out, f_out = (tensor[0].numpy().astype(np.int32) for tensor in tensors)
-        return f_out, f_hyper_out
+            targets = fixed_content(_tensors(symbols))
+        said = code_content(self._model, coder, self._size, quality, targets)
+        parts = (said.f, said.hyper, said.motion)
+        return Content(*(part[0].numpy().astype(np.int32) for part in parts))
 
     def code_dynamics(
         self,
@@ -66,17 +81,24 @@ class SpatialLatents(LatentCodec):
         *,
         first: int = 0,
         num_frames: int | None = None,
+        f_motion: Symbols | None = None,
     ) -> Symbols:
         """See `LatentCodec`."""
-        place = Place.of(first, len(frames), num_frames or len(frames), refs_previous)
+        motion = None if f_motion is None else torch.tensor(f_motion)[None]
+        place = Place.of(first, len(frames), num_frames or len(frames), refs_previous, motion)
         setting = (self._size, quality, place)
         z: Symbols = code_dynamics(self._model, coder, *setting, _Frames(frames)).numpy()
         return z
 
-    def content_bits(self, costs: Sequence[Bits]) -> tuple[Bits, Bits]:
+    def price_content(self, costs: Sequence[Bits]) -> ContentBits:
         """See `LatentCodec`."""
         f_shape, hyper_shape = self.f_shapes
-        return _in_raster(costs[1:], f_shape), costs[0].reshape(hyper_shape)
+        left, steps = list(costs), len(lattices(*self._size, torch.device("cpu")))
+        f = _in_raster(left[-steps:], f_shape)
+        hyper = left[-steps - 1].reshape(hyper_shape)
+        ahead = left[: -steps - 1][self.loaded.predicts :]
+        motion = _in_raster(ahead, (2, *self._size)) if ahead else np.zeros((0, *self._size))
+        return ContentBits(f, hyper, motion)
 
     def frame_bits(self, costs: Sequence[Bits]) -> Bits:
         """See `LatentCodec`."""
@@ -90,39 +112,58 @@ class SpatialLatents(LatentCodec):
         """Quantization steps of z_t, [C, 1, 1]."""
         return read_only(self._model.z_steps(quality)[0].cpu().numpy())
 
-    def frame(self, before: Gop | None, gop: Gop, t: int) -> NDArray[np.uint8]:
+    def frame(self, gops: Sequence[Gop], t: int) -> NDArray[np.uint8]:
         """See `LatentCodec`."""
+        gop = gops[-1]
         # the batches of a decoder, for the same pixels
         segment = next(s for s in gop.segments if t < s.first + s.num_frames)
         step = chunk_frames(self.header.height, self.header.width)
         start = t - (t - segment.first) % step
         stop = min(start + step, segment.first + segment.num_frames)
-        picture = self._batch(before, gop, start, stop)[t - start]
+        picture = self._batch(tuple(gops), start, stop)[t - start]
         colour = self.header.colour
         return frame_to_rgb(picture, colour.matrix, colour.full_range)
 
-    def _f_hat(self, gop: Gop) -> Tensor:
-        """[1, C, h, w] on the device."""
-        symbols = torch.from_numpy(self.content(gop).f.astype(np.float32))[None]
-        return symbols.to(self.loaded.device) * self._model.f_steps(gop.quality)
+    def held_content(self) -> Content:
+        """See `LatentCodec`."""
+        f, hyper = (np.zeros(shape, np.int32) for shape in self.f_shapes)
+        return Content(f, hyper, np.zeros((2, *self._size), np.int32))
+
+    def standing_content(self, gops: Sequence[Gop], quality: int) -> bytes:
+        """See `LatentCodec`; a content that is predicted is inferred anew, from its picture."""
+        if not self.content(gops[-1]).predicted:
+            return super().standing_content(gops, quality)
+        posterior, steps = self._model.content_posterior, self._model.f_steps(quality)
+        picture = self._planes(tuple(gops)).picture
+        with limited_threads(self.threads):
+            scaled = posterior(picture) / steps
+            symbols = torch.floor(scaled + 0.5)
+            hyper = torch.floor(posterior.infer_hyper(scaled) + 0.5)
+        f, f_hyper = (part[0].cpu().numpy().astype(np.int32) for part in (symbols, hyper))
+        standing = Content(f, f_hyper, np.zeros((0, *self._size), np.int32))
+        return self.encode_content(standing, quality)
 
     def _z_hat(self, gop: Gop, times: slice) -> Tensor:
         """[T, C, h, w] on the device."""
         symbols = torch.from_numpy(self.dynamics(gop).z[times].astype(np.float32))
         return symbols.to(self.loaded.device) * self._model.z_steps(gop.quality)
 
-    def _synthesize_planes(self, gop: Gop) -> Planes:
-        """Planes of a GOP's content."""
-        f_hat = self._f_hat(gop)
+    def _synthesize_planes(self, gops: tuple[Gop, ...]) -> Planes:
+        """Planes of the last GOP's content."""
+        *earlier, gop = gops
+        content = self.content(gop)
+        symbols = _tensors(content)
+        known = self._planes(tuple(earlier)) if symbols.predicted and earlier else None
+        before = referred(symbols, gop, known)
         with limited_threads(self.threads):
-            return self._model.synthesize_content(f_hat, gop.quality)
+            return symbols.planes(self._model, before, gop.quality)
 
     def _synthesize_batch(
-        self, before: Gop | None, gop: Gop, start: int, stop: int
+        self, gops: tuple[Gop, ...], start: int, stop: int
     ) -> tuple[Frame420, ...]:
-        """Pictures start…stop - 1 of a GOP."""
-        current = self._planes(gop)
-        previous = current if before is None else self._planes(before)
+        """Pictures start…stop - 1 of the last GOP."""
+        gop, current = gops[-1], self._planes(gops)
+        previous = self._planes(gops[:-1]) if gop.refs_previous else current
         z_hat = self._z_hat(gop, slice(start, stop))
         with limited_threads(self.threads):
             size = (self.header.height, self.header.width)
@@ -139,6 +180,11 @@ class _Frames:
         """The target of one frame."""
         symbols = self._frames[t]
         return None if symbols is None else fixed(torch.tensor(symbols)[None])
+
+
+def _tensors(content: Content) -> ContentSymbols:
+    parts = (content.f_hyper, content.f, content.f_motion)
+    return ContentSymbols(*(torch.tensor(part)[None] for part in parts))
 
 
 def _in_raster(costs: Sequence[Bits], shape: Shape) -> Bits:

@@ -18,7 +18,7 @@ from bitstream.limits import MAX_QUALITY
 from dsaecodec.exact import IntConv
 from dsaecodec.likelihood import QUALITY_PER_OCTAVE, REFERENCE_QUALITY
 from dsaecodec.spatial.kinematics import HALF, LARGEST_RATIO, MEAN, RATIO_ONE
-from dsaecodec.spatial.motion import estimate_around, estimate_chain, gradients, sample
+from dsaecodec.spatial.motion import gradients, sample
 from dsaecodec.spatial.posterior import ContentPosterior, DynamicsPosterior
 from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior
 from dsaecodec.spatial.synthesis import (
@@ -47,12 +47,14 @@ class SpatialConfig:
         residual_luma: luma coefficients of a block that z_t carries.
         residual_chroma: coefficients of each chroma plane that z_t carries.
         kinematic: 1 if the prior of z_t knows motion at constant velocity, see `kinematics`.
+        predicted: 1 if contents can be predicted from the one before.
     """
 
     hyper_channels: int = 16
     residual_luma: int = 64
     residual_chroma: int = 16
     kinematic: int = 0
+    predicted: int = 0
 
     @property
     def z_channels(self) -> int:
@@ -117,7 +119,9 @@ class SpatialModel(nn.Module):
         residual = (config.residual_luma, config.residual_chroma)
         self.content_posterior = ContentPosterior(config.hyper_channels)
         self.dynamics_posterior = DynamicsPosterior(*residual)
-        self.content_prior = ContentPrior(NUM_COEFFICIENTS, config.hyper_channels, DC_CHANNELS)
+        self.content_prior = ContentPrior(
+            NUM_COEFFICIENTS, config.hyper_channels, DC_CHANNELS, predicts=bool(config.predicted)
+        )
         self.dynamics_prior = DynamicsPrior(
             config.z_channels, MOTION_CHANNELS, kinematic=bool(config.kinematic)
         )
@@ -138,45 +142,37 @@ class SpatialModel(nn.Module):
         nominal[:, MOTION_CHANNELS] = 0.75
         return _steps(self.z_step, quality) * nominal
 
-    def synthesize_content(self, f_hat: Tensor, quality: int) -> Planes:
-        """Planes of dequantized content [N, 384, h, w]."""
-        strength = f_hat.new_tensor(min(content_step(quality) / 16, 2.0))
-        return self.content_synthesis(f_hat, strength)
-
-    def infer_motion(
-        self, luma: Tensor, previous: Planes, current: Planes, anchor: int, mu: float
-    ) -> Tensor:
-        """Motion latents of a GOP's frames, before quantization.
+    def predict_content(self, before: Planes, motion: Tensor, quality: int) -> Yuv:
+        """What a content is like, given the one before.
 
         Args:
-            luma: [N, T, H, W], code values - 128, of any type.
-            previous, current: planes of the previous GOP (or again `current`) and of this one.
-            anchor: the frame of this GOP that its content was inferred from, 0…T-1.
-            mu: smoothness of the classical motion, see `motion.estimate_chain`.
-
-        Returns:
-            [N·T, 5, H/16, W/16] in pixels and logits.
+            before: its planes.
+            motion: f_motion, symbols of half the motion to them, [N, 2, h, w].
+            quality: of the content.
         """
-        count, num_frames = luma.shape[:2]
-        plane = current.picture.luma.detach()
-        if previous is not current and anchor == num_frames - 1:  # both chains in one batch
-            both = torch.cat([luma, luma.flip(1)])
-            chains = estimate_chain(both, torch.cat([previous.picture.luma.detach(), plane]), mu)
-            to_previous, to_current = chains[:count], chains[count:].flip(1)
-        else:
-            to_previous = to_current = estimate_around(luma, plane, anchor, mu)
-            if previous is not current:
-                to_previous = estimate_chain(luma, previous.picture.luma.detach(), mu)
-        return self.judge_motion(luma, previous, current, torch.cat([to_previous, to_current], 2))
+        vectors = 2 * motion * self.z_steps(quality)[:, HALF]
+        fine = F.interpolate(vectors, scale_factor=2, mode="bilinear", align_corners=False)
+        return self.frame_synthesis.warp(before, fine)
+
+    def synthesize_content(
+        self, f_hat: Tensor, quality: int, prediction: Yuv | None = None
+    ) -> Planes:
+        """Planes of dequantized content [N, 384, h, w], with a prediction if it has one."""
+        strength = f_hat.new_tensor(min(content_step(quality) / 16, 2.0))
+        return self.content_synthesis(f_hat, strength, prediction)
 
     def judge_motion(
         self, luma: Tensor, previous: Planes, current: Planes, grids: Tensor
     ) -> Tensor:
-        """Motion latents from classical motion, see `infer_motion`.
+        """Motion latents of a GOP's frames from searched motion, before quantization.
 
         Args:
-            luma, previous, current: as there.
+            luma: [N, T, H, W], code values - 128, of any type.
+            previous, current: planes of the previous GOP (or again `current`) and of this one.
             grids: motion to both planes [N, T, 4, H/16, W/16].
+
+        Returns:
+            [N·T, 5, H/16, W/16] in pixels and logits.
         """
         num_frames, grids = luma.shape[1], grids.flatten(0, 1)
         frames = luma.flatten(0, 1)[:, None].float()
@@ -194,14 +190,16 @@ class SpatialModel(nn.Module):
         return self.frame_synthesis(previous, f_planes, z_hat)
 
     def widened(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a model whose prior is not kinematic, for one that is; what is new is mute."""
-        mix, new = "dynamics_prior.mix.weight", ("dynamics_prior.near.", "dynamics_prior.ratio")
+        """Weights of a model whose priors know less, for this one; what is new is mute."""
         state = self.state_dict()
-        if not self.config.kinematic or any(name.startswith(new) for name in weights):
-            return weights
-        columns = state[mix].shape[1] - weights[mix].shape[1]
-        fresh = {name: value for name, value in state.items() if name.startswith(new)}
-        return weights | fresh | {mix: F.pad(weights[mix], (0, columns))}
+        if self.config.predicted:
+            for part in ("mean", "index"):
+                state[f"content_prior.lacking_{part}"] = weights[f"content_prior.hyper_{part}"]
+        weights = state | weights
+        for mix in ("dynamics_prior.mix.weight", "content_prior.mix.weight"):
+            columns = state[mix].shape[1] - weights[mix].shape[1]
+            weights[mix] = F.pad(weights[mix], (0, max(columns, 0)))
+        return weights
 
     @torch.no_grad()
     def project_(self) -> None:

@@ -70,3 +70,9 @@ def synthesize_frames(
 def chunk_frames(height: int, width: int) -> int:
     """Frames to synthesize at once."""
     return max(1, CHUNK_PIXELS // (height * width))
+
+
+def squared_error(x: Yuv, y: Yuv) -> Tensor:
+    """D of all frames: the mean errors of the planes, times luma samples."""
+    error = F.mse_loss(x.luma, y.luma) + F.mse_loss(x.chroma, y.chroma)
+    return error * x.luma.numel()

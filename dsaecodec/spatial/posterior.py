@@ -18,7 +18,7 @@ from dsaecodec.spatial.synthesis import (
 
 
 class ContentPosterior(nn.Module):
-    """Content frame → f (physical units) and, from its symbols' magnitudes, f_hyper."""
+    """Content frame, or what a prediction lacks of it → f and, from its magnitudes, f_hyper."""
 
     def __init__(self, hyper_channels: int) -> None:
         super().__init__()
@@ -38,8 +38,10 @@ class ContentPosterior(nn.Module):
             nn.Conv2d(64, hyper_channels, 3, padding=1),
         )
 
-    def forward(self, frame: Yuv) -> Tensor:
-        """[N, 384, H/16, W/16] coefficients."""
+    def forward(self, frame: Yuv, prediction: Yuv | None = None) -> Tensor:
+        """[N, 384, H/16, W/16] coefficients, physical units."""
+        if prediction is not None:
+            frame = Yuv(frame.luma - prediction.luma, frame.chroma - prediction.chroma)
         return self.transform(to_blocks(frame)) + self.branch(pack(frame) / 32)
 
     def infer_hyper(self, f_scaled: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ from dsaecodec.exact import (
     shift_round,
 )
 from dsaecodec.likelihood import MEAN_UNITS, SCALE_LEVELS, index_offset
-from dsaecodec.spatial.kinematics import RATIO_ONE, Place
+from dsaecodec.spatial.kinematics import HALF, RATIO_ONE, Place
 
 Exchange = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(mean [N, C, P], index [N, C, P], positions [P]) → symbols [N, C, P]."""
@@ -68,25 +68,36 @@ class ContentPrior(nn.Module):
     Args:
         channels: channels of f, at 1/16 of the frame.
         hyper_channels: channels of f_hyper, at 1/32.
-        dc: channels predicted from the mean of their decoded neighbours.
+        dc: channels predicted from the mean of their decoded neighbours, in contents that stand
+            alone.
+        predicts: whether it also knows contents that are what a prediction lacks.
     """
 
-    def __init__(self, channels: int, hyper_channels: int, dc: tuple[int, ...]) -> None:
+    def __init__(
+        self, channels: int, hyper_channels: int, dc: tuple[int, ...], *, predicts: bool = False
+    ) -> None:
         super().__init__()
         self.channels, self.hyper_channels, self.dc = channels, hyper_channels, dc
+        self.predicts = predicts
         self.hyper_mean = nn.Parameter(torch.zeros(hyper_channels))
         self.hyper_index = nn.Parameter(torch.full((hyper_channels,), 12.0))
         self.expand = IntConv(hyper_channels, 48, 3, a_max=SIGNED_MAX)
         self.upsample = IntConv(48, 4 * 48)
         self.embed = IntConv(channels, 48, act="signed", a_max=SIGNED_MAX)
         self.context = IntConv(48, 64, 3, a_max=SIGNED_MAX)
-        self.mix = IntConv(48 + 64 + 1, 96)
+        self.mix = IntConv(48 + 64 + 1 + predicts, 96)
         self.head = IntConv(96, 2 * channels, act="none", gain=0.05)
+        if predicts:
+            self.lacking_mean = nn.Parameter(torch.zeros(hyper_channels))
+            self.lacking_index = nn.Parameter(torch.full((hyper_channels,), 12.0))
 
-    def hyper_parameters(self, like: Tensor) -> tuple[Tensor, Tensor]:
+    def hyper_parameters(self, like: Tensor, *, predicted: bool = False) -> tuple[Tensor, Tensor]:
         """Integer (mean, index) of f_hyper, shaped as `like` [N, hyper, H/32, W/32]."""
-        mean = round_ste(self.hyper_mean)[None, :, None, None].expand_as(like)
-        index = clamp_ste(round_ste(self.hyper_index), 0, SCALE_LEVELS - 1)
+        pair = (self.hyper_mean, self.hyper_index)
+        if predicted:
+            pair = (self.lacking_mean, self.lacking_index)
+        mean = round_ste(pair[0])[None, :, None, None].expand_as(like)
+        index = clamp_ste(round_ste(pair[1]), 0, SCALE_LEVELS - 1)
         return mean, index[None, :, None, None].expand_as(like)
 
     def decode_hyper(self, f_hyper: Tensor, height: int, width: int) -> Tensor:
@@ -96,7 +107,13 @@ class ContentPrior(nn.Module):
         return features[:, :, :height, :width].flatten(2)
 
     def code(
-        self, f_hyper: Tensor, size: tuple[int, int], quality: int, exchange: Exchange
+        self,
+        f_hyper: Tensor,
+        size: tuple[int, int],
+        quality: int,
+        exchange: Exchange,
+        *,
+        predicted: bool = False,
     ) -> Tensor:
         """Exchange all symbols of f, [N, C, h, w], given the hyper symbols.
 
@@ -105,8 +122,10 @@ class ContentPrior(nn.Module):
             size: (h, w) of the grid of f.
             quality: 0…100.
             exchange: called once a context step.
+            predicted: whether f is what a prediction lacks.
         """
         height, width = size
+        said = (quality, GATE_ONE * predicted) if self.predicts else (quality,)
         hyper = self.decode_hyper(f_hyper, height, width)
         count = hyper.shape[0]
         symbols = f_hyper.new_zeros(count, self.channels, height * width)
@@ -115,9 +134,12 @@ class ContentPrior(nn.Module):
         for step in lattices(height, width, hyper.device):
             rows = step.positions
             context = self.context.matmul(patches(embedded.unflatten(2, size), step))
-            constant = _constant(hyper, (quality,), len(rows))
+            constant = _constant(hyper, said, len(rows))
             hidden = self.mix.matmul(torch.cat([hyper[:, :, rows], context, constant], 1))
-            base = self._dc_base(symbols, known, size, step)
+            if predicted:
+                base = symbols.new_zeros(count, self.channels, len(rows))
+            else:
+                base = self._dc_base(symbols, known, size, step)
             mean, index = _finish(self.head.matmul(hidden), base, quality)
             values = exchange(mean, index, rows)
             symbols = symbols.index_copy(2, rows, values)
@@ -196,18 +218,28 @@ class DynamicsPrior(nn.Module):
             self.register_buffer("ratio", torch.full((MAX_QUALITY + 1, 2), float(RATIO_ONE)))
 
     def init_state(
-        self, count: int, size: tuple[int, int], dtype: torch.dtype = torch.float64
+        self,
+        count: int,
+        size: tuple[int, int],
+        dtype: torch.dtype = torch.float64,
+        motion: Tensor | None = None,
     ) -> DynamicsState:
-        """The state at a restart: all zero.
+        """The state at a restart: all zero, or steady motion.
 
         Args:
             count: of clips.
             size: (h, w) of the grid.
             dtype: of symbols; float32 is exact for those of sane streams alone.
+            motion: f_motion of a content that is predicted, [N, 2, h, w]: what half the difference
+                of both motions is in each frame if things move steadily.
         """
         weight = self.temporal.weight
         zeros = weight.new_zeros(count, self.channels, size[0] * size[1], dtype=dtype)
-        return DynamicsState(zeros, zeros, weight.new_zeros(count, self.HIDDEN, *size))
+        start = DynamicsState(zeros, zeros, weight.new_zeros(count, self.HIDDEN, *size))
+        if motion is None:
+            return start
+        steady = self.only_half(zeros, motion.to(dtype).flatten(2))
+        return self.update(start, steady.unflatten(2, size))._replace(z2=steady)
 
     def step(
         self, state: DynamicsState, quality: int, place: Place, exchange: Exchange
@@ -248,6 +280,13 @@ class DynamicsPrior(nn.Module):
             if neighbours:
                 neighbours.reveal(innovation, rows)
         return symbols.unflatten(2, size)
+
+    @staticmethod
+    def only_half(like: Tensor, half: Tensor) -> Tensor:
+        """Symbols [N, C, P], like those given, of which all but half the motion are zero."""
+        symbols = torch.zeros_like(like)
+        symbols[:, HALF] = half
+        return symbols
 
     def _constants(self, like: Tensor, quality: int, place: Place) -> Tensor:
         """Inputs that are the same everywhere in a frame, [N, 2 or 4, 1]."""

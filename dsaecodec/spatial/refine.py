@@ -22,19 +22,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec.codec.symbols import Unheard
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.finite import check_finite
 from dsaecodec.likelihood import MEAN_UNITS
-from dsaecodec.spatial.code_length import Parameters, content_parameters, iter_dynamics_parameters
+from dsaecodec.spatial.code_length import Parameters, iter_dynamics_parameters
 from dsaecodec.spatial.model import CONTENT_REACH, SIDE_CHANNELS
-from dsaecodec.spatial.pictures import floats
+from dsaecodec.spatial.pictures import floats, squared_error
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
 if TYPE_CHECKING:
+    from dsaecodec.spatial.content import ContentSymbols
     from dsaecodec.spatial.gop_encoder import Inference, SpatialGopEncoder
 
 CURVATURE = 0.7  # of J in f against that of error in all frames: they blend two contents
@@ -73,15 +73,16 @@ class Refiner:
         return best.found
 
     def _try(self, found: Inference) -> _Trial:
-        f_hyper, f, planes = self.encoder.code_content(found.f_hyper, found.f, Unheard())
+        content, planes = self.encoder.contents.code(found.content, found.prediction, Unheard())
         z = self.encoder.code_dynamics(found, planes, Unheard())
         with limited_threads(self.encoder.crew.threads):  # the crew rests
-            return _Trial(self.encoder, found, f_hyper, f, z)
+            return _Trial(self.encoder, found, content, z)
 
     @staticmethod
     def _moved(trial: _Trial, damping: float) -> Inference:
         """Latents one step on."""
-        f, motion = trial.found.f, trial.found.motion
+        content, motion = trial.found.content, trial.found.motion
+        f = content.f
         frames = len(motion.values) / 2 + _leaning(len(motion.values))
         stiffness = f.stiffness * (CURVATURE * frames / CONTENT_REACH)
         aim = trial.f - trial.gradient_f / (2 * stiffness)
@@ -91,7 +92,7 @@ class Refiner:
         step = (-trial.gradient_motion / (2 * stiffness)).clamp(-MOTION_LIMIT, MOTION_LIMIT)
         aim = trial.motion + step
         motion = motion._replace(values=motion.values + damping * (aim - motion.values))
-        return replace(trial.found, f=f, motion=motion)
+        return replace(trial.found, content=content._replace(f=f), motion=motion)
 
 
 class _Trial:
@@ -106,14 +107,11 @@ class _Trial:
     """
 
     def __init__(
-        self, encoder: SpatialGopEncoder, found: Inference, f_hyper: Tensor, f: Tensor, z: Tensor
+        self, encoder: SpatialGopEncoder, found: Inference, content: ContentSymbols, z: Tensor
     ) -> None:
-        model, quality = encoder.model, encoder.quality
         self.encoder, self.found = encoder, found
-        self.f, self.motion = f.float(), z[:, :SIDE_CHANNELS].float()
-        said_f = content_parameters(model.content_prior, f_hyper, f.double(), quality)
-        mean, index = model.content_prior.hyper_parameters(f_hyper)
-        self.cost = float(Parameters(mean, index).bits(f_hyper).sum() + said_f.bits(f).sum())
+        self.f, self.motion = content.f.float(), z[:, :SIDE_CHANNELS].float()
+        self.cost = float(content.bits(encoder.model, encoder.quality))
         self.gradient_f = torch.zeros_like(self.f)
         self.gradient_motion = torch.zeros_like(self.motion)
         self.judged = 0.0
@@ -123,14 +121,15 @@ class _Trial:
 
     def _descend(self, z: Tensor) -> None:
         """Add the dynamics to the cost, and find the gradients, a few frames at a time."""
-        encoder, refs = self.encoder, self.found.previous is not None
+        encoder, place = self.encoder, self.found.place
         model, quality = encoder.model, encoder.quality
         f = self.f.to(encoder.loaded.device).requires_grad_()
         with torch.no_grad():  # its graph is large: it is made again when frames are done
-            planes = model.synthesize_content(f * model.f_steps(quality), quality)
+            f_hat = f * model.f_steps(quality)
+            planes = model.synthesize_content(f_hat, quality, self.found.prediction)
         planes = _map(planes, lambda x: x.requires_grad_())
         said = iter_dynamics_parameters(
-            model.dynamics_prior, z[None], quality, refs, encoder.chunk, encoder.restart
+            model.dynamics_prior, z[None], quality, place, encoder.chunk, encoder.restart
         )
         for begin in range(0, len(z), encoder.chunk):
             with torch.no_grad():
@@ -164,10 +163,11 @@ class _Trial:
     def _descend_content(self, f: Tensor, grads: list[Tensor | None], num_frames: int) -> None:
         """From the gradients of the planes, and the content's own error, to that of f."""
         model, quality = self.encoder.model, self.encoder.quality
-        planes = model.synthesize_content(f * model.f_steps(quality), quality)
+        f_hat = f * model.f_steps(quality)
+        planes = model.synthesize_content(f_hat, quality, self.found.prediction)
         anchor = self.found.plan.anchor
         frame = floats(self.found.frames, slice(anchor, anchor + 1))
-        leaning = _leaning(num_frames) * _squared_error(frame, planes.picture) / self.encoder.lmbda
+        leaning = _leaning(num_frames) * squared_error(frame, planes.picture) / self.encoder.lmbda
         self.judged += float(leaning.detach())
         pairs = [(x, g) for x, g in zip(_tensors(planes), grads, strict=True) if g is not None]
         torch.autograd.backward([leaning, *(x for x, _ in pairs)], [None, *(g for _, g in pairs)])
@@ -195,18 +195,12 @@ class _Trial:
         values = model.dynamics_posterior.infer_residual(frames, prediction) / steps
         coded = symbols + (values - values.detach()) * active
         decoded = synthesis.finish(prediction, difference, coded * steps)
-        return _squared_error(frames, decoded), said.bits(coded).sum()
+        return squared_error(frames, decoded), said.bits(coded).sum()
 
 
 def _leaning(num_frames: int) -> float:
     """Frames of the next GOP that lean on the content of one, for its share in J."""
     return 16.0 if num_frames == 1 else num_frames / 2
-
-
-def _squared_error(x: Yuv, y: Yuv) -> Tensor:
-    """D of all frames: the mean errors of the planes, times luma samples."""
-    error = F.mse_loss(x.luma, y.luma) + F.mse_loss(x.chroma, y.chroma)
-    return error * x.luma.numel()
 
 
 def _tensors(planes: Planes) -> list[Tensor]:

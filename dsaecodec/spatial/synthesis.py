@@ -146,7 +146,7 @@ class Separable(nn.Module):
 
 
 class ContentSynthesis(nn.Module):
-    """f_hat → planes: inverse transform, a learned in-loop filter, features, interpolation."""
+    """f_hat → planes: inverse transform, prediction, an in-loop filter, features, interpolation."""
 
     def __init__(self, width: int = 64, blocks: int = 3) -> None:
         super().__init__()
@@ -156,9 +156,17 @@ class ContentSynthesis(nn.Module):
         self.leave = zero_init(nn.Conv2d(width, 24, 3, padding=1))
         self.features = nn.Conv2d(width, FEATURES, 2, stride=2)
 
-    def forward(self, f_hat: Tensor, strength: Tensor) -> Planes:
-        """Args: f_hat [N, 384, h, w], physical units; strength [1], grows as steps get coarser."""
+    def forward(self, f_hat: Tensor, strength: Tensor, prediction: Yuv | None = None) -> Planes:
+        """Planes of a content.
+
+        Args:
+            f_hat: [N, 384, h, w], physical units.
+            strength: [1], grows as steps get coarser.
+            prediction: what f_hat is added to; None: it stands alone.
+        """
         packed = pack_blocks(self.transform(f_hat))
+        if prediction is not None:
+            packed = packed + pack(prediction)
         hidden = self.blocks(F.relu(self.enter(packed / 32)))
         picture = unpack(packed + strength * self.leave(hidden))
         luma2, chroma2 = upsample_half_pel(picture.luma), upsample_half_pel(picture.chroma)

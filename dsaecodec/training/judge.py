@@ -16,7 +16,7 @@ from dsaecodec.model_io import load_model
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.synthesis import Yuv
 from dsaecodec.training.chance import Noise
-from dsaecodec.training.objective import clip_terms
+from dsaecodec.training.objective import Terms, clip_terms
 from dsaecodec.training.pictures import Picture, to_rgb
 from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot
@@ -82,7 +82,7 @@ class Judge:
     def _judge(self, model: SpatialModel, quality: int) -> Judgement:
         rows = []
         for clip in self._clips:
-            terms = clip_terms(model, clip, quality, None, Noise(None))
+            terms = self._terms(model, clip, quality)
             num_frames = clip.luma.shape[1] - 1
             source, decoded = terms.pictures["source"], terms.pictures["decoded"]
             luma = F.mse_loss(source.luma, decoded.luma)
@@ -94,10 +94,15 @@ class Judge:
         means = (sum(column) / len(rows) for column in zip(*rows, strict=True))
         return Judgement(quality, *means)
 
+    @staticmethod
+    def _terms(model: SpatialModel, clip: Yuv, quality: int) -> Terms:
+        predicted = bool(model.config.predicted)
+        return clip_terms(model, clip, quality, None, Noise(None), predicted=predicted)
+
     @torch.no_grad()
     def pictures(self, model: SpatialModel, quality: int = 45) -> dict[str, Picture]:
         """A frame of the first clip, half a GOP from its content: source, decoded, content."""
-        frames = clip_terms(model, self._clips[0], quality, None, Noise(None)).pictures
+        frames = self._terms(model, self._clips[0], quality).pictures
 
         def middle(picture: Yuv) -> Picture:
             t = len(picture.luma) // 2

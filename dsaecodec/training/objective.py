@@ -11,6 +11,7 @@ straight-through gradients. All terms are means over clips.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +19,14 @@ from torch import Tensor
 
 from dsaecodec import likelihood
 from dsaecodec.exact import round_ste
-from dsaecodec.spatial.code_length import content_parameters, dynamics_parameters
+from dsaecodec.spatial.code_length import (
+    content_motion_parameters,
+    content_parameters,
+    dynamics_parameters,
+)
+from dsaecodec.spatial.kinematics import HALF
 from dsaecodec.spatial.model import SpatialModel, content_step, lagrangian, smoothness
+from dsaecodec.spatial.motion import estimate_around
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 from dsaecodec.training.chance import Noise
 
@@ -67,7 +74,13 @@ def content_terms(model: SpatialModel, frame: Yuv, quality: int, noise: Noise) -
 
 
 def clip_terms(
-    model: SpatialModel, clip: Yuv, quality: int, anchor: int | None, noise: Noise
+    model: SpatialModel,
+    clip: Yuv,
+    quality: int,
+    anchor: int | None,
+    noise: Noise,
+    *,
+    predicted: bool = False,
 ) -> Terms:
     """The second stage: everything.
 
@@ -78,31 +91,44 @@ def clip_terms(
         anchor: None codes frames 1…T against the contents of frames 0 and T; a number codes all
             frames against the content of that frame alone.
         noise: of the N clips.
+        predicted: whether the content of frame T is predicted from that of frame 0.
     """
+    ends = [clip.luma.shape[1] - 1 if anchor is None else anchor]
+    frames = clip
     if anchor is None:
-        ends = [frame_of(clip, 0), frame_of(clip, clip.luma.shape[1] - 1)]
-        both = Yuv(*(torch.cat(parts) for parts in zip(*ends, strict=True)))
-        planes, bits_f = _code_content(model, both, quality, noise)
-        bits_f, plane_error = bits_f / 2, mse(both, planes.picture)
-        previous, current = (_half(planes, part) for part in range(2))
-        frames = Yuv(clip.luma[:, 1:], clip.chroma[:, 1:])
+        ends, frames = [0, *ends], Yuv(clip.luma[:, 1:], clip.chroma[:, 1:])
         anchor = frames.luma.shape[1] - 1
-    else:
-        single = frame_of(clip, anchor)
-        current, bits_f = _code_content(model, single, quality, noise)
-        plane_error = mse(single, current.picture)
-        previous, frames = current, clip
+    sources = [frame_of(clip, t) for t in ends]
+    mu, given, to_previous = smoothness(quality), None, None
+    planes: list[Planes] = []
+    bits: list[Tensor] = []
+    for source in sources:
+        if planes:
+            to_previous = _search(frames, planes[0], 0, mu)
+            if predicted:
+                given = _Given(planes[0], to_previous[:, anchor])
+        made, bits_of_it = _code_content(model, source, quality, noise, given)
+        planes.append(made)
+        bits.append(bits_of_it)
+    previous, current = planes[0], planes[-1]
+    plane_error = torch.stack(
+        [mse(source, made.picture) for source, made in zip(sources, planes, strict=True)]
+    ).mean()
+    to_current = _search(frames, current, anchor, mu)
+    grids = torch.cat([to_current if to_previous is None else to_previous, to_current], 2)
     count, num_frames, height, width = frames.luma.shape
     flat = Yuv(frames.luma.flatten(0, 1)[:, None], frames.chroma.flatten(0, 1))
+    motion = None if given is None else given.symbols(model, quality)
     decoded, prediction, bits_z = _code_dynamics(
-        model, frames, flat, previous, current, anchor, quality, noise
+        model, frames, flat, previous, current, grids, motion, quality, noise
     )
     distortion = mse(flat, decoded)
     pixels = count * height * width
-    rate_f, rate_z = bits_f / pixels, bits_z / (pixels * num_frames)
+    rate_f, rate_z = bits[-1] / pixels, bits_z / (pixels * num_frames)
+    rate_both = torch.stack(bits).mean() / pixels
     loss = (distortion + PLANES_WEIGHT * plane_error) / lagrangian(quality)
     return Terms(
-        loss + rate_f / num_frames + rate_z,
+        loss + rate_both / num_frames + rate_z,
         distortion,
         rate_f,
         rate_z,
@@ -111,18 +137,41 @@ def clip_terms(
     )
 
 
+class _Given(NamedTuple):
+    """What a content is predicted from: planes and the motion to them, [N, 2, h, w] pixels."""
+
+    planes: Planes
+    vectors: Tensor
+
+    def symbols(self, model: SpatialModel, quality: int) -> Tensor:
+        """f_motion before rounding."""
+        return self.vectors / (2 * model.z_steps(quality)[:, HALF])
+
+
+def _search(frames: Yuv, planes: Planes, start: int, mu: float) -> Tensor:
+    """Motion of frames [N, T, …] to planes, [N, T, 2, h, w] pixels."""
+    return estimate_around(frames.luma, planes.picture.luma.detach(), start, mu)
+
+
 def _code_content(
-    model: SpatialModel, frame: Yuv, quality: int, noise: Noise
+    model: SpatialModel, frame: Yuv, quality: int, noise: Noise, given: _Given | None = None
 ) -> tuple[Planes, Tensor]:
     """Content of frames [N, …]: decoded planes and bits in all."""
-    steps = model.f_steps(quality)
-    scaled = model.content_posterior(frame).float() / steps
+    steps, prior = model.f_steps(quality), model.content_prior
+    predicted, prediction, bits_motion = given is not None, None, steps.new_zeros(())
+    if given is not None:
+        half = given.symbols(model, quality)
+        prediction = model.predict_content(given.planes, round_ste(half), quality)
+        said = content_motion_parameters(model.dynamics_prior, _rounded(half), quality)
+        bits_motion = said.bits(noise.add(half)).sum()
+    scaled = model.content_posterior(frame, prediction).float() / steps
     hyper = model.content_posterior.infer_hyper(scaled).float()
-    mean, index = model.content_prior.hyper_parameters(hyper)
-    bits = likelihood.bits(noise.add(hyper), mean, index).sum()
-    said = content_parameters(model.content_prior, round_ste(hyper), _rounded(scaled), quality)
+    mean, index = prior.hyper_parameters(hyper, predicted=predicted)
+    bits = likelihood.bits(noise.add(hyper), mean, index).sum() + bits_motion
+    symbols = _rounded(scaled)
+    said = content_parameters(prior, round_ste(hyper), symbols, quality, predicted=predicted)
     bits = bits + said.bits(noise.add(scaled)).sum()
-    return model.synthesize_content(round_ste(scaled) * steps, quality), bits
+    return model.synthesize_content(round_ste(scaled) * steps, quality, prediction), bits
 
 
 def _code_dynamics(
@@ -131,13 +180,14 @@ def _code_dynamics(
     flat: Yuv,
     previous: Planes,
     current: Planes,
-    anchor: int,
+    grids: Tensor,
+    content_motion: Tensor | None,
     quality: int,
     noise: Noise,
 ) -> tuple[Yuv, Yuv, Tensor]:
     """Frames [N, T, …] (`flat`: [N·T, …]) against planes: decoded, predicted, bits in all."""
     count, num_frames = frames.luma.shape[:2]
-    motion = model.infer_motion(frames.luma, previous, current, anchor, smoothness(quality)).float()
+    motion = model.judge_motion(frames.luma, previous, current, grids).float()
     steps = model.z_steps(quality)
     motion_steps, residual_steps = steps[:, : motion.shape[1]], steps[:, motion.shape[1] :]
     motion_scaled = motion / motion_steps
@@ -150,16 +200,10 @@ def _code_dynamics(
     scaled = torch.cat([motion_scaled, residual], 1)
     symbols = _rounded(scaled).unflatten(0, (count, num_frames))
     refs = previous is not current
-    said = dynamics_parameters(model.dynamics_prior, symbols, quality, refs)
+    start = None if content_motion is None else _rounded(content_motion)
+    said = dynamics_parameters(model.dynamics_prior, symbols, quality, refs, start)
     return decoded, prediction, said.bits(noise.add_by_clip(scaled)).sum()
 
 
 def _rounded(x: Tensor) -> Tensor:
     return torch.floor(x + 0.5).detach()
-
-
-def _half(planes: Planes, part: int) -> Planes:
-    def chunk(x: Tensor) -> Tensor:
-        return x.chunk(2)[part]
-
-    return Planes(Yuv(*(chunk(x) for x in planes.picture)), *(chunk(x) for x in planes[1:]))

@@ -23,8 +23,9 @@ from dsaecodec.training.symbols import CodedGop
 from dsaecodec.training.team import Team
 
 QUALITIES = (5, 96)  # drawn from these, the upper one excluded
-HELD_OUT = 8  # one GOP in so many judges the stage of the priors
+HELD_OUT = 8  # one shot in so many judges the stage of the priors
 ALONE = 6  # one step in so many codes clips that have no previous content
+STANDING = 4  # of the others, one in so many has contents that stand alone
 _SCENE = 1  # tells the generator of a scene from that of the noise
 
 
@@ -132,7 +133,9 @@ class ClipStage(Stage):
             if made[i]:
                 luma, chroma = self._make_clip(generator_of(*seed, clip_number, _SCENE))
                 clip.luma[i], clip.chroma[i] = luma, chroma
-        return clip_terms(model, clip, quality, anchor, _noise(seed, share, team))
+        predicted = bool(model.config.predicted) and below(STANDING, generator) > 0
+        noise = _noise(seed, share, team)
+        return clip_terms(model, clip, quality, anchor, noise, predicted=predicted)
 
     def _make_clip(self, generator: torch.Generator) -> Yuv:
         assert self._photos is not None
@@ -147,17 +150,18 @@ class PriorStage(Stage):
 
     Args:
         config: the run.
-        gops: the symbols, see `symbols.read_choice`.
+        shots: GOPs of each, see `symbols.read_choice`.
     """
 
     name, number = "priors", 2
 
-    def __init__(self, config: TrainConfig, gops: Sequence[CodedGop]) -> None:
+    def __init__(self, config: TrainConfig, shots: Sequence[Sequence[CodedGop]]) -> None:
         super().__init__(config)
         self.steps = config.priors.steps
-        self._judged = gops[::HELD_OUT]
-        self._gops = [gop for i, gop in enumerate(gops) if i % HELD_OUT] or list(gops)
-        self._pixels = sum(gop.num_pixels for gop in gops) // max(1, len(gops))
+        self._judged = [gop for gops in shots[::HELD_OUT] for gop in gops]
+        self._shots = [gops for i, gops in enumerate(shots) if i % HELD_OUT] or list(shots)
+        means = [sum(gop.num_pixels for gop in gops) // len(gops) for gops in shots]
+        self._pixels = sum(means) // max(1, len(means))
 
     @property
     def pixels(self) -> int:
@@ -186,13 +190,17 @@ class PriorStage(Stage):
         return parameter_groups(model, self._config.priors.learning_rate, priors)
 
     def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
-        """The loss is the mean logarithm of GOPs' bits: a halving counts alike at all rates."""
+        """The loss is the mean logarithm of GOPs' bits: a halving counts alike at all rates.
+
+        A shot of one long GOP counts as much as one of many short ones.
+        """
         config = self._config.priors
         generator = generator_of(self._config.seed, self.number, step)
-        picks = torch.randint(len(self._gops), (config.batch,), generator=generator)
+        picks = torch.rand(config.batch, 2, generator=generator)
         losses, rates_f, rates_z = [], [], []
-        for pick in picks[team.share(config.batch)].tolist():
-            gop = self._gops[pick]
+        for shot, part in picks[team.share(config.batch)].tolist():
+            gops = self._shots[int(shot * len(self._shots))]
+            gop = gops[int(part * len(gops))]
             bits_f, bits_z = gop.bits(model)
             losses.append(torch.log2((bits_f + bits_z) / gop.num_pixels))
             rates_f.append(bits_f * gop.num_frames / gop.num_pixels)

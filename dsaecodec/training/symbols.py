@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from dsaecodec import likelihood
 from dsaecodec.codec.preset import PRESETS
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.output import staged
-from dsaecodec.spatial.code_length import content_parameters, dynamics_parameters
+from dsaecodec.spatial.code_length import dynamics_parameters
+from dsaecodec.spatial.content import ContentSymbols
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.pictures import grid_size
 from dsaecodec.training.chance import generator_of
@@ -38,6 +38,7 @@ LARGEST = 512  # pixels of a side: what the last stage needs of memory grows wit
 POLL_SECONDS = 0.5
 QUALITIES = (5, 96)
 SUFFIX = ".safetensors"
+_LATENTS = ("hyper", "f", "motion", "z")
 _Packed = tuple[str, NDArray[np.uint8], NDArray[np.uint8], int, int, bool]
 
 
@@ -49,8 +50,7 @@ class CodedGop:
         quality: 0…100.
         refs_previous: whether it uses the content before it.
         num_pixels: of all its frames.
-        hyper: [1, hyper, ⌈h/2⌉, ⌈w/2⌉].
-        f: [1, C, h, w].
+        content: its symbols.
         z: [T, C, h, w].
         num_bytes: payload of its records.
     """
@@ -58,8 +58,7 @@ class CodedGop:
     quality: int
     refs_previous: bool
     num_pixels: int
-    hyper: Tensor
-    f: Tensor
+    content: ContentSymbols
     z: Tensor
     num_bytes: int
 
@@ -71,11 +70,11 @@ class CodedGop:
     def bits(self, model: SpatialModel) -> tuple[Tensor, Tensor]:
         """Code lengths of f and of all z_t, with gradients for the priors."""
         device = model.f_step.device
-        hyper, f, z = (x.to(device).float() for x in (self.hyper, self.f, self.z))
-        mean, index = model.content_prior.hyper_parameters(hyper)
-        said = content_parameters(model.content_prior, hyper, f, self.quality)
-        bits_f = likelihood.bits(hyper, mean, index).sum() + said.bits(f).sum()
-        said = dynamics_parameters(model.dynamics_prior, z[None], self.quality, self.refs_previous)
+        content = ContentSymbols(*(x.to(device).float() for x in self.content))
+        bits_f = content.bits(model, self.quality)
+        z = self.z.to(device).float()
+        setting = (self.quality, self.refs_previous, content.motion)
+        said = dynamics_parameters(model.dynamics_prior, z[None], *setting)
         return bits_f, said.bits(z).sum()
 
 
@@ -110,14 +109,16 @@ def encode_shot(
         with limited_threads(None):
             for data in encoder.encode(plan):
                 coder = SymbolDecoder(data.content, loaded.tables)
-                hyper, f = code_content(loaded.spatial, coder, size, quality, None)
+                content = code_content(loaded.spatial, coder, size, quality, None)
                 coder = SymbolDecoder(data.segments[0].payload, loaded.tables)
-                setting = (size, quality, Place.whole(data.num_frames, data.refs_previous))
-                z = code_dynamics(loaded.spatial, coder, *setting, None)
-                hyper, f, z = (x.clamp(-(2**15), 2**15 - 1).to(torch.int16) for x in (hyper, f, z))
+                place = Place.whole(data.num_frames, data.refs_previous, content.motion)
+                setting = (size, quality, place)
+                z = _narrow(code_dynamics(loaded.spatial, coder, *setting, None))
+                content = ContentSymbols(*map(_narrow, content))
                 num_bytes = len(data.content) + len(data.segments[0].payload)
                 pixels = height * width * data.num_frames
-                coded.append(CodedGop(quality, data.refs_previous, pixels, hyper, f, z, num_bytes))
+                facts = (quality, data.refs_previous, pixels)
+                coded.append(CodedGop(*facts, content, z, num_bytes))
     return coded
 
 
@@ -204,9 +205,13 @@ def encode_choice(
     return not bool(flag > 0)
 
 
-def read_choice(choice: Sequence[Choice]) -> list[CodedGop]:
-    """The symbols of all shots."""
-    return [gop for one in choice for gop in _read_file(one.file)]
+def read_choice(choice: Sequence[Choice]) -> list[list[CodedGop]]:
+    """The symbols of all shots: GOPs of each."""
+    return [_read_file(one.file) for one in choice]
+
+
+def _narrow(symbols: Tensor) -> Tensor:
+    return symbols.clamp(-(2**15), 2**15 - 1).to(torch.int16)
 
 
 def _leave_interrupts() -> None:
@@ -225,7 +230,8 @@ def _encode_to_file(weights: Path, packed: _Packed, file: Path) -> None:
     for i, part in enumerate(coded):
         facts = (part.quality, part.refs_previous, part.num_pixels, part.num_bytes)
         tensors[f"{i}.facts"] = torch.tensor([int(fact) for fact in facts])
-        tensors |= {f"{i}.{name}": getattr(part, name).contiguous() for name in ("hyper", "f", "z")}
+        latents = zip(_LATENTS, (*part.content, part.z), strict=True)
+        tensors |= {f"{i}.{name}": value.contiguous() for name, value in latents}
     with staged(file, overwrite=True) as temporary:
         temporary.write_bytes(save(tensors))
 
@@ -233,8 +239,8 @@ def _encode_to_file(weights: Path, packed: _Packed, file: Path) -> None:
 def _read_file(file: Path) -> list[CodedGop]:
     tensors = load_file(file)
     coded = []
-    for i in range(len(tensors) // 4):
+    for i in range(len(tensors) // (1 + len(_LATENTS))):
         quality, refs, pixels, size = tensors[f"{i}.facts"].tolist()
-        hyper, f, z = (tensors[f"{i}.{name}"] for name in ("hyper", "f", "z"))
-        coded.append(CodedGop(quality, bool(refs), pixels, hyper, f, z, size))
+        *content, z = (tensors[f"{i}.{name}"] for name in _LATENTS)
+        coded.append(CodedGop(quality, bool(refs), pixels, ContentSymbols(*content), z, size))
     return coded

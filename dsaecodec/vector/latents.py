@@ -13,18 +13,28 @@ from torch import Tensor
 from bitstream import Gop, Header
 from dsaecodec.codec.symbols import Coder, Fleet
 from dsaecodec.codec.threads import limited_threads
-from dsaecodec.latents import KEPT, Bits, Floats, LatentCodec, Shape, Symbols, read_only
+from dsaecodec.latents import (
+    KEPT,
+    Bits,
+    Content,
+    ContentBits,
+    Floats,
+    LatentCodec,
+    Shape,
+    Symbols,
+    read_only,
+)
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.vector.gop_coder import check_gop, code_content, code_dynamics
 from dsaecodec.vector.pictures import frames_of
 from dsaecodec.video import Frame420, frame_to_rgb
 from dsaecodec.video.frame import RGB
 
-_NO_HYPER = (0,)
+_NOTHING = (0,)
 
 
 class VectorLatents(LatentCodec):
-    """f [F], z_t [Z]; there is no f_hyper."""
+    """f [F], z_t [Z]; there is no f_hyper, and no f_motion."""
 
     def __init__(self, loaded: LoadedModel, header: Header, threads: int | None) -> None:
         super().__init__(loaded, header, threads)
@@ -34,7 +44,7 @@ class VectorLatents(LatentCodec):
     @property
     def f_shapes(self) -> tuple[Shape, Shape]:
         """See `LatentCodec`."""
-        return (self._model.config.f_channels,), _NO_HYPER
+        return (self._model.config.f_channels,), _NOTHING
 
     @property
     def z_shape(self) -> Shape:
@@ -46,13 +56,12 @@ class VectorLatents(LatentCodec):
         """See `LatentCodec`; so it is with deterministic dynamics."""
         return self._model.config.dynamics == "deterministic"
 
-    def code_content(
-        self, coder: Coder, quality: int, symbols: tuple[Symbols, Symbols] | None
-    ) -> tuple[Symbols, Symbols]:
+    def code_content(self, coder: Coder, quality: int, symbols: Content | None) -> Content:
         """See `LatentCodec`."""
-        given = None if symbols is None else torch.tensor(symbols[0])[None]
+        given = None if symbols is None else torch.tensor(symbols.f)[None]
         f = code_content(self._model, coder, quality, given)
-        return f[0].numpy().astype(np.int32), np.zeros(_NO_HYPER, np.int32)
+        nothing = np.zeros(_NOTHING, np.int32)
+        return Content(f[0].numpy().astype(np.int32), nothing, nothing)
 
     def code_dynamics(
         self,
@@ -63,6 +72,7 @@ class VectorLatents(LatentCodec):
         *,
         first: int = 0,
         num_frames: int | None = None,
+        f_motion: Symbols | None = None,
     ) -> Symbols:
         """See `LatentCodec`."""
         given = [None if z is None else torch.tensor(z)[None] for z in frames]
@@ -76,8 +86,7 @@ class VectorLatents(LatentCodec):
         refs_previous: bool,
         frames: Sequence[Symbols | None],
         *,
-        first: int = 0,
-        num_frames: int | None = None,
+        f_motion: Symbols | None = None,
     ) -> list[Symbols]:
         """See `LatentCodec`; all in one batch."""
         count = len(coders)
@@ -85,9 +94,9 @@ class VectorLatents(LatentCodec):
         z = code_dynamics(self._model, Fleet(coders), quality, given, count)
         return list(z.numpy().astype(np.int32))
 
-    def content_bits(self, costs: Sequence[Bits]) -> tuple[Bits, Bits]:
+    def price_content(self, costs: Sequence[Bits]) -> ContentBits:
         """See `LatentCodec`."""
-        return self.frame_bits(costs), np.zeros(_NO_HYPER)
+        return ContentBits(self.frame_bits(costs), np.zeros(_NOTHING), np.zeros(_NOTHING))
 
     def frame_bits(self, costs: Sequence[Bits]) -> Bits:
         """See `LatentCodec`."""
@@ -101,9 +110,9 @@ class VectorLatents(LatentCodec):
         """Quantization step of all numbers of z_t, [1]."""
         return self.f_steps(quality)
 
-    def frame(self, before: Gop | None, gop: Gop, t: int) -> NDArray[np.uint8]:
+    def frame(self, gops: Sequence[Gop], t: int) -> NDArray[np.uint8]:
         """See `LatentCodec`."""
-        return frame_to_rgb(self._frames(gop)[t], RGB)
+        return frame_to_rgb(self._frames(gops[-1])[t], RGB)
 
     def _step(self, quality: int) -> float:
         return float(self._model.step(torch.tensor([quality])))

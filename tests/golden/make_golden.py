@@ -1,4 +1,4 @@
-"""Makes the golden streams of the current format and weights: `python tests/golden/make_golden.py`.
+"""Makes the golden streams of the current format and weights: `python -m tests.golden.make_golden`.
 
 Run once for each released format version or model, never to make a failing test pass: what is there
 is left as it is.
@@ -18,15 +18,17 @@ import numpy as np
 import dsaecodec
 from bitstream import SoundPacket, SoundTrack
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video, verify_stream
-from dsaecodec.draw import bouncing_balls, draw_character, moving_layers
+from dsaecodec.draw import bouncing_balls, draw_character
 from dsaecodec.draw.characters import Character
 from dsaecodec.video import VideoInfo, rgb_to_420
+from tests.pans import pan
 
 FOLDER = Path(__file__).parent
 DIGESTS = FOLDER / "digests.json"
-STREAMS = {  # name: frames, height, width, quality, gop; v2-natural-… are of the model natural-1
-    "v2-kinematic-everything": (9, 34, 50, 40, 4),
-    "v2-kinematic-compact": (4, 64, 64, 25, 16),
+# Name: frames, height, width, quality, gop. v2-natural-… are of natural-1, v2-kinematic-… of -2.
+STREAMS = {
+    "v2-predicted-everything": (9, 34, 50, 40, 4),
+    "v2-predicted-compact": (4, 64, 64, 25, 16),
 }
 VECTORS = {  # name: model and frames
     "v3-sprites": ("sprites", draw_character(Character.from_index(500), 0, 1, 12, 3)),
@@ -59,7 +61,7 @@ def main() -> None:
     """Writes streams, the luma of some (of RGB the green), and adds their digests."""
     digests = json.loads(DIGESTS.read_text())
     for name, (num_frames, height, width, quality, gop) in _missing(STREAMS):
-        frames = [rgb_to_420(rgb) for rgb in moving_layers(num_frames, height, width, 5)]
+        frames = [rgb_to_420(rgb) for rgb in pan(num_frames, height, width, 5)]
         info, sound, sink = VideoInfo(width, height, Fraction(25)), None, io.BytesIO()
         if name.endswith("everything"):  # uneven times, pixels that are not square, sound
             times = (0, 3600, 7200, 11200, 20000, 23600, 27200, 30800, 34400)

@@ -23,7 +23,7 @@ from dsaecodec.codec.threads import limited_threads
 from dsaecodec.errors import InputVideoError, ModelError
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.model_store import describe_model, find_model
-from dsaecodec.spatial.gop_coder import code_dynamics, fixed
+from dsaecodec.spatial.gop_coder import code_content, code_dynamics, fixed
 from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.pictures import grid_size
@@ -215,9 +215,11 @@ def _saved_by_memory(loaded: LoadedModel, size: tuple[int, int], gop: Gop) -> fl
     Ideal code lengths of the same symbols under the same weights.
     """
     saved = 0.0
+    coder = SymbolDecoder(gop.content, loaded.tables)
+    content = code_content(loaded.spatial, coder, size, gop.quality, None)
     for segment in gop.segments:
         part = (segment.first, segment.num_frames, gop.num_frames)
-        setting = (size, gop.quality, Place.of(*part, gop.refs_previous))
+        setting = (size, gop.quality, Place.of(*part, gop.refs_previous, content.motion))
         coder = SymbolDecoder(segment.payload, loaded.tables)
         z = code_dynamics(loaded.model, coder, *setting, None)
         with_memory, without = SymbolCounter(loaded.tables), SymbolCounter(loaded.tables)

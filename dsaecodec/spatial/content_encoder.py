@@ -1,0 +1,117 @@
+"""The content of one GOP at the encoder: inferred, coded, and of two ways the cheaper kept.
+
+frame ─ posterior ─► f ──────────────────────────────┐
+frame - prediction ─ posterior ─► f, with f_motion ──┴─ code ─► bytes, planes ─► the lower J
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+from torch import Tensor
+
+from bitstream import SymbolEncoder
+from dsaecodec.codec.symbols import Coder, Unheard
+from dsaecodec.codec.threads import Crew
+from dsaecodec.model_io import LoadedModel
+from dsaecodec.spatial.content import ContentSymbols
+from dsaecodec.spatial.gop_coder import ContentTargets, Target, code_content, code_motion, fixed
+from dsaecodec.spatial.kinematics import HALF
+from dsaecodec.spatial.model import CONTENT_REACH, encoder_lagrangian, motion_stiffness
+from dsaecodec.spatial.pictures import squared_error
+from dsaecodec.spatial.synthesis import Planes, Yuv
+
+LEANING = 8.0  # frames that lean on a content, where two ways to code it are compared
+
+
+class CodedContent(NamedTuple):
+    """A content, and what became of it.
+
+    Attributes:
+        targets: before rounding, on the CPU.
+        prediction: what f is added to, None if the content stands alone.
+        payload: coder bytes.
+        planes: what they decode to.
+    """
+
+    targets: ContentTargets
+    prediction: Yuv | None
+    payload: bytes
+    planes: Planes
+
+
+class ContentEncoder:
+    """Infers and codes contents.
+
+    Args:
+        loaded: the model.
+        size: (h, w) of the grid of f.
+        quality: 0…100.
+        crew: does the work.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, size: tuple[int, int], quality: int, crew: Crew
+    ) -> None:
+        self._loaded, self._model = loaded, loaded.spatial
+        self._size, self._quality, self._crew = size, quality, crew
+        self._lmbda = encoder_lagrangian(quality)
+
+    def encode(self, frame: Yuv, previous: Planes | None, vectors: Tensor | None) -> CodedContent:
+        """A content that stands alone or, if that costs less, is predicted.
+
+        Args:
+            frame: that it is inferred from.
+            previous: planes of the content before; None: there are none to predict from.
+            vectors: motion to them, [1, 2, h, w] pixels.
+        """
+        ways = [partial(self._alone, frame)]
+        if previous is not None and vectors is not None and self._loaded.predicts:
+            ways.append(partial(self._predicted, frame, previous, vectors))
+        futures = [self._crew.submit(way) for way in ways]
+        found = [future.result() for future in futures]
+        return min(found, key=partial(self._cost, frame)) if len(found) > 1 else found[0]
+
+    def code(
+        self, targets: ContentTargets, prediction: Yuv | None, coder: Coder
+    ) -> tuple[ContentSymbols, Planes]:
+        """Code a content: its symbols, and the planes they decode to."""
+        symbols = code_content(self._model, coder, self._size, self._quality, targets)
+        f_hat = symbols.f.float().to(self._loaded.device) * self._model.f_steps(self._quality)
+        return symbols, self._model.synthesize_content(f_hat, self._quality, prediction)
+
+    def finish(self, targets: ContentTargets, prediction: Yuv | None) -> CodedContent:
+        """The same, to bytes."""
+        coder = SymbolEncoder(self._loaded.tables)
+        _, planes = self.code(targets, prediction, coder)
+        return CodedContent(targets, prediction, coder.finish(), planes)
+
+    def _alone(self, frame: Yuv) -> CodedContent:
+        return self.finish(self._targets(frame, None, None), None)
+
+    def _predicted(self, frame: Yuv, previous: Planes, vectors: Tensor) -> CodedContent:
+        half = self._motion(frame, vectors)
+        prediction = self._model.predict_content(
+            previous, half.float().to(self._loaded.device), self._quality
+        )
+        return self.finish(self._targets(frame, prediction, fixed(half)), prediction)
+
+    def _targets(self, frame: Yuv, prediction: Yuv | None, motion: Target | None) -> ContentTargets:
+        posterior, steps = self._model.content_posterior, self._model.f_steps(self._quality)
+        scaled = posterior(frame, prediction) / steps
+        hyper = posterior.infer_hyper(scaled)
+        stiffness = CONTENT_REACH * steps.square() / self._lmbda
+        return ContentTargets(fixed(hyper.cpu()), Target(scaled.cpu(), stiffness.cpu()), motion)
+
+    def _motion(self, frame: Yuv, vectors: Tensor) -> Tensor:
+        """f_motion [1, 2, h, w] of vectors to the content before: symbols, float64, on the CPU."""
+        double = 2 * self._model.z_steps(self._quality)[:, HALF]
+        stiffness = motion_stiffness(frame.luma)[:, :2] * double.square() / self._lmbda
+        target = Target((vectors / double).cpu(), stiffness.cpu())
+        return code_motion(self._model, Unheard(), self._size, self._quality, target)
+
+    def _cost(self, frame: Yuv, coded: CodedContent) -> float:
+        """J in bits, of the content and of the frames that lean on it."""
+        error = float(squared_error(frame, coded.planes.picture))
+        return 8 * len(coded.payload) + LEANING * error / self._lmbda
