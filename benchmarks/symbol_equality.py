@@ -148,7 +148,7 @@ def by_gop(path: Path, setting: Setting, start: Fraction | None) -> list[str]:
         loaded = load_model(None, setting.device, reader.header.model)
         with Crew(setting.threads, loaded.device, beside=not loaded.is_vector) as crew:
             decoder = open_gop_decoder(loaded, reader.header, crew)
-            for gop in [] if start is None else reader.seek(start, all_back=loaded.predicts):
+            for gop in [] if start is None else reader.seek(start, back=loaded.reach):
                 decoder.read_content(gop)
             digests = []
             for gop in reader:

@@ -35,7 +35,7 @@ class Gop:
 
     Attributes:
         quality: the quality index, 0..100.
-        refs_previous: the frames also use the content of the GOP before.
+        refs_previous: the frames, and perhaps the content, also use the content of the GOP before.
         num_frames: 1..128.
         content: the symbol coder's bytes of the content latent.
         segments: in order, without gap or overlap, together `num_frames` frames.

@@ -27,6 +27,9 @@ MAX_QUALITY = 100
 
 MAX_GOP_FRAMES = 128
 
+MAX_PREDICTED = 260
+"""Most GOPs in a row whose contents are predicted, each from the one before."""
+
 MAX_FRAMES = 1 << 31
 """Most frames, and so most GOPs, of a stream."""
 

@@ -14,7 +14,7 @@ from bitstream.header import Header, unpack_header
 from bitstream.index import GopIndex, read_index
 from bitstream.limits import TICKS_PER_SECOND
 from bitstream.record import RecordInfo, RecordType, read_record
-from bitstream.seek import Landing, look_up, referred, walk
+from bitstream.seek import Landing, first_needed, look_up, walk, without_dynamics
 from bitstream.signature import is_compact, read_signature, version_of
 from bitstream.source import ByteSource
 from bitstream.trailer import IndexBuilder
@@ -72,7 +72,7 @@ class StreamReader:
         """What is read, at the next byte."""
         return self._source
 
-    def seek(self, time: Fraction, *, all_back: bool = False) -> list[Gop]:
+    def seek(self, time: Fraction, *, back: int = 1) -> list[Gop]:
         """Lets the iteration begin with the GOP that shows the frame at a time.
 
         That is the last GOP that begins at or before it. A stream with an index in a source that
@@ -80,12 +80,12 @@ class StreamReader:
 
         Args:
             time: seconds from the first frame, 0 or more.
-            all_back: whether a GOP that is referred to needs what it refers to itself, as where
-                contents are predicted.
+            back: most GOPs that the one found may need: more than one where contents are predicted,
+                so that a GOP that is referred to needs what it refers to itself.
 
         Returns:
-            The GOPs before that the one found needs, in their order: none or one, or with
-            `all_back` those back to one that refers to no other.
+            These GOPs in their order, back to one that refers to no other, without the coder bytes
+            of their dynamics.
 
         Raises:
             ValueError: the time is negative, or not before the stream's end.
@@ -102,16 +102,16 @@ class StreamReader:
         if self._records and self.version > 1 and self._source.can_jump():
             index = read_index(self._source, self.version)
         if index:
-            landing = self._jump(index, ticks, all_back=all_back)
+            landing = self._jump(index, ticks, back=back)
         else:
-            landing = walk(self._next, self.header.fps, ticks, all_back=all_back)
+            landing = walk(self._next, self.header.fps, ticks, back=back)
         self.next_frame, self._ready = landing.first_frame, landing.gops
         return landing.earlier
 
-    def _jump(self, index: GopIndex, ticks: int, *, all_back: bool) -> Landing:
+    def _jump(self, index: GopIndex, ticks: int, *, back: int) -> Landing:
         """Finds a GOP through the index and reads it, and those before that it needs."""
         found = look_up(index, self._source, self.version, self.header.fps, ticks)
-        begin = referred(index, self._source, self.version, found, all_back=all_back)
+        begin = first_needed(index, self._source, self.version, found, back=back)
         self._source.jump(index.offsets[begin])
         self._records = self._gop_reader(index.before(begin))
         gops = []
@@ -119,7 +119,7 @@ class StreamReader:
             gop = self._records.next()
             assert gop is not None, "the closing records lie behind all GOPs of the index"
             index.check(place, gop.num_frames, self._source.offset)
-            gops.append(gop)
+            gops.append(gop if place == found else without_dynamics(gop))
         return Landing(gops[:-1], gops[-1:], index.first_frames[found])
 
     def _gop_reader(self, before: IndexBuilder) -> GopReader:

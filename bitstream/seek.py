@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -19,7 +21,7 @@ class Landing(NamedTuple):
     """Where a walk ends.
 
     Attributes:
-        earlier: GOPs before the one searched for that it needs.
+        earlier: GOPs before the one searched for that it may need, without coder bytes of dynamics.
         gops: the one searched for, and the next where it has been read already.
         first_frame: its first, counted from the stream's first.
     """
@@ -29,37 +31,33 @@ class Landing(NamedTuple):
     first_frame: int
 
 
-def walk(
-    next_gop: Callable[[], Gop | None], fps: Fraction, ticks: int, *, all_back: bool
-) -> Landing:
+def walk(next_gop: Callable[[], Gop | None], fps: Fraction, ticks: int, *, back: int) -> Landing:
     """Reads a stream until a GOP begins behind a time.
 
     Args:
         next_gop: gives the stream's GOPs from the first, then None.
         fps: of the stream's header.
         ticks: the time, 0 or more.
-        all_back: see `referred`.
+        back: see `first_needed`.
 
     Raises:
         ValueError: the stream ends before.
         BitstreamError: from `next_gop`.
     """
-    earlier: list[Gop] = []
+    earlier: deque[Gop] = deque(maxlen=back)
     gop, first_frame = next_gop(), 0
     assert gop is not None, "a stream without a GOP is refused"
     while (following := next_gop()) is not None:
         next_frame = first_frame + gop.num_frames
         if frame_ticks(following, next_frame, fps)[0] > ticks:
-            return Landing(earlier, [gop, following], first_frame)
-        if not following.refs_previous:
-            earlier = []
-        elif all_back:
-            earlier.append(gop)
+            return Landing(list(earlier), [gop, following], first_frame)
+        if following.refs_previous:
+            earlier.append(without_dynamics(gop))
         else:
-            earlier = [gop]
+            earlier.clear()
         gop, first_frame = following, next_frame
     _check_before_end(ticks, frame_ticks(gop, first_frame, fps)[-1])
-    return Landing(earlier, [gop], first_frame)
+    return Landing(list(earlier), [gop], first_frame)
 
 
 def look_up(index: GopIndex, source: ByteSource, version: int, fps: Fraction, ticks: int) -> int:
@@ -106,18 +104,23 @@ def _check_before_end(ticks: int, end: int) -> None:
         )
 
 
-def referred(index: GopIndex, source: ByteSource, version: int, gop: int, *, all_back: bool) -> int:
-    """The first of the GOPs that one needs, itself if none; their first records are read.
+def first_needed(index: GopIndex, source: ByteSource, version: int, gop: int, *, back: int) -> int:
+    """The first of the GOPs that one may need, itself if none; their first records are read.
 
     Args:
         index, source, version: as of `look_up`.
         gop: the one.
-        all_back: whether those that it refers to need what they refer to themselves.
+        back: most GOPs before it. Those that are referred to may refer to others themselves.
     """
     first = gop
-    while first and (all_back or first == gop) and _refers(index, source, version, first):
+    while first > max(gop - back, 0) and _refers(index, source, version, first):
         first -= 1
     return first
+
+
+def without_dynamics(gop: Gop) -> Gop:
+    """A GOP that is of use for its content and its sound alone."""
+    return replace(gop, segments=tuple(replace(s, payload=b"") for s in gop.segments))
 
 
 def _refers(index: GopIndex, source: ByteSource, version: int, gop: int) -> bool:

@@ -10,6 +10,7 @@ from math import inf
 from typing import NoReturn
 
 from dsaecodec import __version__
+from dsaecodec import argument_examples as examples
 from dsaecodec.argument_values import (
     Whole,
     checked,
@@ -24,76 +25,6 @@ from dsaecodec.errors import UsageError
 from dsaecodec.limits import Limits
 from dsaecodec.rate import parse_fps
 
-_ENCODE_EXAMPLES = """\
-examples:
-  dsaecodec encode clip.mp4                      clip.dsz beside it, quality 50
-  dsaecodec encode clip.mp4 -o small.dsz -q 20   a small file
-  dsaecodec encode clip.mp4 --target-size 2M     the best that fits into 2,000,000 bytes
-  dsaecodec encode *.mp4 -o coded/ --jobs 4      a folder full, four at a time
-  ffmpeg -i in.webm -f yuv4mpegpipe - | dsaecodec encode - -o out.dsz
-
-With several inputs -o names a folder; a name that ends in / is made. A failure is reported and
-the others go on; the exit code is then that of the first input that failed."""
-
-_DECODE_EXAMPLES = """\
-examples:
-  dsaecodec decode clip.dsz                      clip.decoded.mp4 beside it
-  dsaecodec decode clip.dsz -o clip.mkv          exactly the decoded planes
-  dsaecodec decode clip.dsz --start 1:02.5 --frames 50 -o part.mp4
-  dsaecodec decode clip.dsz -o - | ffplay -
-
-The whole file is checked before a frame is written; a part, or a pipe, as it is read."""
-
-_INFO_EXAMPLES = """\
-examples:
-  dsaecodec info clip.dsz
-  dsaecodec info clip.dsz --json | jq .kbps"""
-
-_VERIFY_EXAMPLES = """\
-examples:
-  dsaecodec verify clip.dsz
-
-The digest of the symbols is the same on every machine; that of the pixels may differ where
-floating point does, by at most one grey level a sample."""
-
-_EVAL_EXAMPLES = """\
-examples:
-  dsaecodec eval clip.mp4 clip.dsz               decodes clip.dsz and compares
-  dsaecodec eval clip.mp4 other.mp4 --per-frame --json"""
-
-_TRAIN_EXAMPLES = """\
-examples:
-  dsaecodec train --preset tiny -o tiny              from nothing, drawn characters, five minutes
-  dsaecodec train --preset natural --data cams/ --init natural -o mycams
-                                                     a codec for one's own footage
-  dsaecodec train -o mycams --resume                 go on after a stop, Ctrl-C or a crash
-  torchrun --nproc-per-node 2 -m dsaecodec train --preset natural --data d.safetensors -o big
-
-The model is mycams/mycams.safetensors: dsaecodec encode clip.mp4 --model mycams/mycams.safetensors.
-What the settings mean: docs/training.md."""
-
-_PACK_EXAMPLES = """\
-examples:
-  dsaecodec pack footage/ photos/ -o data.safetensors
-  dsaecodec train --preset natural --data data.safetensors -o model"""
-
-_SWAP_EXAMPLES = """examples:
-  dsaecodec swap ann.dsz bob.dsz -o ann_moves_as_bob.dsz"""
-
-_SAMPLE_EXAMPLES = """examples:
-  dsaecodec sample --model sprites --frames 32 --seed 7 -o somebody.dsz
-  dsaecodec sample --content ann.dsz -o ann_moves.dsz     her looks, any motion
-  dsaecodec sample --dynamics ann.dsz -o walks.dsz        her motion, any looks"""
-
-_PREDICT_EXAMPLES = """examples:
-  dsaecodec predict clip.dsz --frames 16 -o longer.dsz
-  dsaecodec predict clip.dsz --missing 4-9 -o whole.dsz"""
-
-_MODELS_EXAMPLES = """\
-examples:
-  dsaecodec models
-  dsaecodec encode clip.mp4 --model natural      a model by its name"""
-
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands."""
@@ -106,30 +37,28 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dsaecodec {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, summary: str, examples: str) -> argparse.ArgumentParser:
+    def add(name: str, summary: str, shown: str) -> argparse.ArgumentParser:
         added: argparse.ArgumentParser = commands.add_parser(
             name,
             help=summary,
             description=summary[0].upper() + summary[1:] + ".",
-            epilog=examples,
+            epilog=shown,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
         return added
 
-    _describe_encode(add("encode", "encode videos to .dsz", _ENCODE_EXAMPLES))
-    _describe_decode(add("decode", "decode a .dsz to a video", _DECODE_EXAMPLES))
-    _describe_info(add("info", "print what a .dsz holds", _INFO_EXAMPLES))
-    _describe_verify(add("verify", "decode all of a .dsz and print digests", _VERIFY_EXAMPLES))
-    _describe_eval(add("eval", "compare a video or .dsz with its original", _EVAL_EXAMPLES))
-    _describe_swap(
-        add("swap", "the content of one .dsz with the motion of another", _SWAP_EXAMPLES)
-    )
-    _describe_sample(add("sample", "draw a .dsz from a model's priors", _SAMPLE_EXAMPLES))
-    _describe_predict(add("predict", "continue a .dsz, or fill a gap in it", _PREDICT_EXAMPLES))
-    _describe_train(add("train", "train a model on footage of your own", _TRAIN_EXAMPLES))
-    _describe_pack(add("pack", "pack footage into one file to train from", _PACK_EXAMPLES))
-    _add_json_option(add("models", "list the models that are here", _MODELS_EXAMPLES))
+    _describe_encode(add("encode", "encode videos to .dsz", examples.ENCODE))
+    _describe_decode(add("decode", "decode a .dsz to a video", examples.DECODE))
+    _describe_info(add("info", "print what a .dsz holds", examples.INFO))
+    _describe_verify(add("verify", "decode all of a .dsz and print digests", examples.VERIFY))
+    _describe_eval(add("eval", "compare a video or .dsz with its original", examples.EVAL))
+    _describe_swap(add("swap", "the content of one .dsz with the motion of another", examples.SWAP))
+    _describe_sample(add("sample", "draw a .dsz from a model's priors", examples.SAMPLE))
+    _describe_predict(add("predict", "continue a .dsz, or fill a gap in it", examples.PREDICT))
+    _describe_train(add("train", "train a model on footage of your own", examples.TRAIN))
+    _describe_pack(add("pack", "pack footage into one file to train from", examples.PACK))
+    _add_json_option(add("models", "list the models that are here", examples.MODELS))
     return parser
 
 

@@ -132,9 +132,9 @@ class Clip:
         return gop.frame(t - gop.first_frame, before)
 
     def with_referred(self, place: int) -> list[ClipGop]:
-        """A GOP of the clip behind those that it and they refer to, in their order."""
-        first = place
-        while self.gops[first].refs_previous:
+        """A GOP of the clip behind those that it may need, in their order."""
+        first, farthest = place, max(place - self.latents.loaded.reach, 0)
+        while first > farthest and self.gops[first].refs_previous:
             first -= 1
         return list(self.gops[first : place + 1])
 

@@ -19,6 +19,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from bitstream import FrequencyTables
+from bitstream.limits import MAX_PREDICTED
 from dsaecodec.errors import ConfigError, ModelError
 from dsaecodec.exact import check_bound, exact_layers
 from dsaecodec.likelihood import NUM_TABLES
@@ -118,6 +119,11 @@ class LoadedModel:
     def predicts(self) -> bool:
         """Whether its streams may predict contents from the one before."""
         return not self.is_vector and self.spatial.content_prior.predicts
+
+    @property
+    def reach(self) -> int:
+        """Most GOPs before one that its pictures may need."""
+        return 1 + MAX_PREDICTED * self.predicts
 
 
 def _integer_parameters(model: Model) -> dict[str, float]:

@@ -30,6 +30,12 @@ def golden_everything() -> Path:
 
 
 @pytest.fixture(scope="session")
+def golden_predicted() -> Path:
+    """The same, whose contents but the first are predicted."""
+    return GOLDEN / "v2-predicted-everything.dsz"
+
+
+@pytest.fixture(scope="session")
 def footage() -> Path:
     """Real clips beside the project; tests that need them skip without."""
     if not FOOTAGE.is_dir():

@@ -95,7 +95,20 @@ def test_motion_of_a_shifted_picture_is_found():
         return float((frames - prediction.luma)[..., 16:-16, 16:-16].square().mean())
 
     assert error(found) < 0.05 * error(begin)
-    assert stiffness.shape == found.shape and bool((stiffness >= 0).all())
+    assert stiffness.shape == found.shape and bool((stiffness[:, :4, 1:-1, 1:-1] > 0).all())
+
+
+def test_the_prior_begins_with_the_motion_of_the_content():
+    """Where pictures say nothing, motion tends to what costs least."""
+    model = SpatialModel(SpatialConfig(kinematic=1)).requires_grad_(False)
+    flat, begin = torch.zeros(4, 1, 64, 96), torch.zeros(4, 5, 4, 6)
+    planes = (planes_of(flat[:1]), planes_of(flat[:1]))
+    steady = 3 * torch.ones(1, 2, 4, 6)
+    for known, expected in ((None, 0.0), (steady, 3.0)):
+        place = Place.whole(4, True, known)
+        setting = (place, 50, encoder_lagrangian(50), 100, [slice(0, 4)], Crew.alone())
+        found, _ = align(model, flat, planes, begin, *setting)
+        assert float((found[:, 2:4] - expected).abs().max()) < 0.5
 
 
 def test_with_one_plane_only_the_mean_moves():

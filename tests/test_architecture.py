@@ -69,8 +69,8 @@ def test_nothing_imports_tests_or_benchmarks() -> None:
 
 
 LIGHT = (
-    "argument_values arguments cli errors input_file limits listing memory model_store output "
-    "part_files rate sound_request"
+    "argument_examples argument_values arguments cli errors input_file limits listing memory "
+    "model_store output part_files rate sound_request"
 ).split()
 COMMANDS = [path.stem for path in files("dsaecodec/commands")]
 DRAWING = [f"draw/{path.stem}" for path in files("dsaecodec/draw")]

@@ -6,10 +6,11 @@ import json
 from io import BytesIO
 
 import numpy as np
+import pytest
 
 import bitstream
 import dsaecodec
-from bitstream import RecordInfo, RecordType
+from bitstream import MalformedError, RecordInfo, RecordType
 from dsaecodec.cli import main
 
 
@@ -41,14 +42,25 @@ def leaning_on(clip: dsaecodec.Clip, place: int) -> set[int]:
     return leaning
 
 
-def test_every_record_of_a_real_stream_may_be_lost(golden_everything):
-    data = golden_everything.read_bytes()
+EVERYTHING = pytest.mark.parametrize("name", ["golden_everything", "golden_predicted"])
+
+
+@EVERYTHING
+def test_every_record_of_a_real_stream_may_be_lost(name, request):
+    data = request.getfixturevalue(name).read_bytes()
+    alone = [not gop.predicted for gop in dsaecodec.open(data, device="cpu").gops]
+    assert alone[0] and all(alone) == (name == "golden_everything")
     whole = list(dsaecodec.decode(data))
     _, gops = bitstream.split(data)
     starts = np.cumsum([0, *(gop.num_frames for gop in gops)])
     for number, record in enumerate(records(data)[1:]):
         damage = (without, flipped)[number % 2]
-        frames = list(dsaecodec.decode(damage(data, record), conceal=True))
+        damaged = damage(data, record)
+        if record.kind is RecordType.CONTENT and record.gop == 0 and not any(alone[1:]):
+            with pytest.raises(MalformedError, match="needs no other is intact"):
+                list(dsaecodec.decode(damaged, conceal=True))
+            continue
+        frames = list(dsaecodec.decode(damaged, conceal=True))
         assert len(frames) == len(whole), record
         hurt = set()
         if record.gop is not None and record.kind in (RecordType.CONTENT, RecordType.DYNAMICS):
@@ -78,8 +90,9 @@ def test_the_command_says_what_it_made_up(golden, tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)["faults"]) == 2
 
 
-def test_concealment_ends_on_anything(golden_everything):
-    data = golden_everything.read_bytes()
+@EVERYTHING
+def test_concealment_ends_on_anything(name, request):
+    data = request.getfixturevalue(name).read_bytes()
     rng = np.random.default_rng(3)
     for _ in range(5):
         damaged = bytearray(data)

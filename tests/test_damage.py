@@ -22,14 +22,19 @@ def refused(data: bytes, folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert list(folder.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", ["golden", "golden_compact", "golden_everything"])
+GOLDEN = pytest.mark.parametrize(
+    "name", ["golden", "golden_compact", "golden_everything", "golden_predicted"]
+)
+
+
+@GOLDEN
 def test_every_prefix_is_refused(name, request, tmp_path, capsys):
     data = request.getfixturevalue(name).read_bytes()
     for length in range(len(data)):
         refused(data[:length], tmp_path, capsys)
 
 
-@pytest.mark.parametrize("name", ["golden", "golden_compact", "golden_everything"])
+@GOLDEN
 def test_every_flipped_bit_is_refused(name, request, tmp_path, capsys):
     """By the reader; on the command line, one in eleven."""
     data = request.getfixturevalue(name).read_bytes()

@@ -7,16 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import bitstream
 import dsaecodec
 from bitstream import MalformedError, RecordType, SymbolEncoder
+from bitstream.limits import MAX_PREDICTED
 from dsaecodec.codec import Decoder
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.draw import moving_layers
 from dsaecodec.generation import predict, swap
 from dsaecodec.model_io import load_model
 from dsaecodec.spatial.gop_coder import code_content
+from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.synthesis import Planes, Yuv
 from tests.pans import pan
 from tests.test_conceal import records, without
 
@@ -41,6 +45,10 @@ def shown(data: bytes) -> np.ndarray:
 
 def picture(seed: int) -> np.ndarray:
     return next(iter(moving_layers(1, HEIGHT, WIDTH, seed)))
+
+
+def tensors(planes: Planes) -> list[torch.Tensor]:
+    return [*planes.picture, *planes[1:]]
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -113,19 +121,55 @@ def test_a_clip_goes_on(clip, shown):
     assert len(longer) == len(shown) + 3
 
 
-@pytest.mark.parametrize("place", [0, 1, 3])
-def test_a_lost_content_is_held_until_one_stands_alone(data, clip, shown, place):
+def without_content(data: bytes, place: int) -> io.BytesIO:
     (lost,) = [r for r in records(data) if r.kind is RecordType.CONTENT and r.gop == place]
-    source = io.BytesIO(without(data, lost))
-    if place == 0:
-        with pytest.raises(MalformedError, match="needs no other is intact"):
-            list(Decoder(source, device="cpu", conceal=True))
+    return io.BytesIO(without(data, lost))
+
+
+def test_nothing_is_shown_where_every_content_leans_on_a_lost_one(data):
+    with pytest.raises(MalformedError, match="needs no other is intact"):
+        list(Decoder(without_content(data, 0), device="cpu", conceal=True))
+
+
+@pytest.mark.parametrize("place", [1, 3])
+def test_a_lost_content_is_held_until_one_stands_alone(place):
+    """Two shots; the content of a GOP of the first is lost."""
+    frames = pan(13, HEIGHT, WIDTH, 8) + pan(9, HEIGHT, WIDTH, 1)
+    data = dsaecodec.encode(frames, quality=60, gop=4, device="cpu")
+    gops = dsaecodec.open(data, device="cpu").gops
+    assert [gop.predicted for gop in gops] == [False, True, True, True, False, True, True]
+    assert gops[4].first_frame == 13 and not gops[4].refs_previous
+    whole = list(Decoder(io.BytesIO(data), device="cpu"))
+    decoder = Decoder(without_content(data, place), device="cpu", conceal=True)
+    found = list(decoder)
+    first = gops[place].first_frame
+    assert decoder.estimated == [(first, 12)]
+    intact = [*range(first), *range(13, 22)]
+    assert all(np.array_equal(found[t].y, whole[t].y) for t in intact)
+    held = found[first + gops[place].num_frames - 1].y.astype(float)
+    assert psnr(held, whole[first - 1].y) > psnr(held, whole[13].y) + 6
+
+
+@pytest.mark.parametrize("count", [260, 261])
+def test_a_row_of_predicted_contents_has_an_end(count):
+    """Readers know how far back they have to look."""
+    data = dsaecodec.encode(pan(3, 16, 16, 3), quality=50, gop=1, device="cpu")
+    with dsaecodec.open(data, device="cpu") as clip:
+        first, second, _ = (gop.coded for gop in clip.gops)
+        assert clip.gops[1].predicted
+        stream = bitstream.join(clip.header, [first, *[second] * count])
+    last = count / 25
+    if count > MAX_PREDICTED:
+        for start in (0, last):
+            with pytest.raises(MalformedError, match="predicted"):
+                list(dsaecodec.decode(stream, device="cpu", start=start))
+        with pytest.raises(MalformedError, match="261 in a row are predicted"):
+            dsaecodec.open(stream, device="cpu").frame(-1)
         return
-    decoder = Decoder(source, device="cpu", conceal=True)
-    frames = [frame.y for frame in decoder]
-    assert len(frames) == len(shown)
-    first = clip.gops[place].first_frame
-    assert decoder.estimated == [(first, len(shown) - 1)]
+    *_, shown = dsaecodec.decode(stream, device="cpu")
+    (sought,) = dsaecodec.decode(stream, device="cpu", start=last)
+    assert np.array_equal(shown, sought)
+    assert np.array_equal(shown, dsaecodec.open(stream, device="cpu").frame(-1))
 
 
 def test_lost_dynamics_begin_with_the_motion_of_the_content():
@@ -150,3 +194,31 @@ def test_motion_of_contents_is_coded_as_it_is(clip):
         with limited_threads(1):
             codec.code_content(coder, gop.quality, codec.content(gop.coded))
         assert coder.finish() == gop.coded.content
+
+
+def test_errors_do_not_grow_from_content_to_content(monkeypatch):
+    """What a machine rounds otherwise in one picture is no more in those predicted from it."""
+    data = dsaecodec.encode(pan(65, HEIGHT, WIDTH, 3), quality=50, gop=4, device="cpu")
+    assert all(gop.predicted for gop in dsaecodec.open(data, device="cpu").gops[1:])
+    real = SpatialModel.synthesize_content
+
+    def pictures(error: float) -> list[torch.Tensor]:
+        made: list[torch.Tensor] = []
+
+        def synthesize(self, f_hat, quality, prediction=None):
+            planes = real(self, f_hat, quality, prediction)
+            if not made:
+                noise = (error * torch.randn(x.shape) for x in tensors(planes))
+                luma, chroma, *others = (x + n for x, n in zip(tensors(planes), noise, strict=True))
+                planes = Planes(Yuv(luma, chroma), *others)
+            made.append(planes.picture.luma)
+            return planes
+
+        monkeypatch.setattr(SpatialModel, "synthesize_content", synthesize)
+        assert len(list(dsaecodec.decode(data, device="cpu"))) == 65
+        return made
+
+    torch.manual_seed(0)
+    pairs = zip(pictures(0.0), pictures(0.01), strict=True)
+    apart = [float((a - b).square().mean().sqrt()) for a, b in pairs]
+    assert len(apart) == 17 and 0 < max(apart[8:]) < apart[0] == pytest.approx(0.01, rel=0.1)

@@ -79,7 +79,7 @@ class MendedReader:
             self.estimated = mended.estimated
             yield mended.gop
 
-    def seek(self, time: Fraction, *, all_back: bool = False) -> list[Gop]:
+    def seek(self, time: Fraction, *, back: int = 1) -> list[Gop]:
         """As of `StreamReader`; GOPs before are mended too."""
         if time < 0:
             raise ValueError(f"time {float(time):.3f} s, expected 0 or more")
@@ -94,7 +94,7 @@ class MendedReader:
             return mended.gop
 
         ticks = floor(time * TICKS_PER_SECOND)
-        landing = walk(next_gop, self._header.fps, ticks, all_back=all_back)
+        landing = walk(next_gop, self._header.fps, ticks, back=back)
         self._ready = passed[-len(landing.gops) :]
         return landing.earlier
 

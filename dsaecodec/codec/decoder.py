@@ -105,7 +105,7 @@ class Decoder:
         self._before: list[Gop] = []
         if start is not None:
             try:
-                self._before = self.reader.seek(start, all_back=loaded.predicts)
+                self._before = self.reader.seek(start, back=loaded.reach)
             except ValueError as error:
                 raise UsageError(f"nothing to decode: {error}") from error
 
@@ -115,7 +115,10 @@ class Decoder:
 
     def _decode(self) -> Iterator[Frame420]:
         earlier: Sequence[SoundPacket] = ()
-        for gop in self._before:
+        held = sum(gop.coder_bytes for gop in self._before)
+        self._check(max(self.reader.next_frame, 1), coder_bytes=held)
+        while self._before:
+            gop = self._before.pop(0)
             earlier = gop.sound
             self._gop_decoder.read_content(gop)
         for gop in self.reader:

@@ -43,7 +43,11 @@ class GopDecoder(Protocol):
     digest: SymbolDigest
 
     def read_content(self, gop: Gop) -> None:
-        """Decode a GOP's content; that of the call before is kept for frames that refer to it."""
+        """Decode a GOP's content; that of the call before is kept, for what refers to it.
+
+        Raises:
+            MalformedError: no encoder makes such a content, or it needs one that is not there.
+        """
         ...
 
     def frames(self, segment: Segment, wanted: range) -> Iterator[tuple[int, Frame420]]:

@@ -76,13 +76,22 @@ class ContentEncoder:
     def code(
         self, targets: ContentTargets, prediction: Yuv | None, coder: Coder
     ) -> tuple[ContentSymbols, Planes]:
-        """Code a content: its symbols, and the planes they decode to."""
+        """Code a content.
+
+        Args:
+            targets: what to say.
+            prediction: what f is added to, on the device; None if the content stands alone.
+            coder: to say it to.
+
+        Returns:
+            Its symbols, on the CPU, and the planes they decode to, on the device.
+        """
         symbols = code_content(self._model, coder, self._size, self._quality, targets)
         f_hat = symbols.f.float().to(self._loaded.device) * self._model.f_steps(self._quality)
         return symbols, self._model.synthesize_content(f_hat, self._quality, prediction)
 
     def finish(self, targets: ContentTargets, prediction: Yuv | None) -> CodedContent:
-        """The same, to bytes."""
+        """Code a content to bytes, see `code`."""
         coder = SymbolEncoder(self._loaded.tables)
         _, planes = self.code(targets, prediction, coder)
         return CodedContent(targets, prediction, coder.finish(), planes)

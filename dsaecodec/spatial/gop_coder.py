@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bitstream import Gop, MalformedError
+from bitstream.limits import MAX_PREDICTED
 from dsaecodec.codec.segments import SegmentEncoder
 from dsaecodec.codec.symbols import SYMBOL_LIMIT, Coder, Wish, choose_symbols, pass_symbols
 from dsaecodec.likelihood import MEAN_UNITS
@@ -154,7 +155,21 @@ def code_content(
     return ContentSymbols(hyper, f, motion)
 
 
-def referred(content: ContentSymbols, gop: Gop, before: Before | None) -> Before | None:
+def count_predicted(content: ContentSymbols, before: int) -> int:
+    """How many contents in a row are predicted, up to one, given how many are before it.
+
+    Raises:
+        MalformedError: more than the format allows.
+    """
+    count = before + 1 if content.predicted else 0
+    if count > MAX_PREDICTED:
+        raise MalformedError(
+            f"content: {count} in a row are predicted, expected at most {MAX_PREDICTED}"
+        )
+    return count
+
+
+def source_of(content: ContentSymbols, gop: Gop, before: Before | None) -> Before | None:
     """What a content is predicted from: something of the GOP before, or nothing.
 
     Raises:
@@ -206,7 +221,8 @@ def code_dynamics(
         model, coder, size, quality: as in `code_content`.
         place: of the frames in their GOP.
         targets: of the frames, or None to decode.
-        remember: False holds the prior's state at zero, to measure what recurrence saves.
+        remember: False holds the prior's state where a GOP begins, to measure what recurrence
+            saves.
         restart: frames after which the prior begins anew, None for never.
 
     Returns:

@@ -17,7 +17,7 @@ from dsaecodec.codec.symbols import SymbolDigest
 from dsaecodec.codec.threads import Crew, limited_threads
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.spatial.content import ContentSymbols
-from dsaecodec.spatial.gop_coder import code_content, iter_dynamics, referred
+from dsaecodec.spatial.gop_coder import code_content, count_predicted, iter_dynamics, source_of
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.pictures import chunk_frames, grid_size, synthesize_frames
 from dsaecodec.spatial.synthesis import Planes
@@ -42,11 +42,14 @@ class SpatialGopDecoder:
         self._size = grid_size(header.height, header.width)
         self._gop: Gop | None = None
         self._motion: Tensor | None = None  # of its content
+        self._predicted = 0  # contents in a row up to this one
         self._current: FuturePlanes | None = None
         self._previous: FuturePlanes | None = None
 
     def read_content(self, gop: Gop) -> None:
         """See `GopDecoder`."""
+        if self._previous is not None:  # contents alone, as behind a seek, are not read ahead of
+            self._previous.result()  # their planes
         self._previous, self._gop = self._current, gop
         with limited_threads(self._crew.threads_beside):
             coder = SymbolDecoder(gop.content, self._loaded.tables)
@@ -54,7 +57,8 @@ class SpatialGopDecoder:
             coder.finish()
         self.digest.update(content.motion, content.hyper, content.f)
         self._motion = content.motion
-        before = referred(content, gop, self._previous)
+        before = source_of(content, gop, self._previous)
+        self._predicted = count_predicted(content, self._predicted)
         self._current = self._crew.submit(partial(self._planes, content, before, gop.quality))
 
     def frames(self, segment: Segment, wanted: range) -> Iterator[tuple[int, Frame420]]:

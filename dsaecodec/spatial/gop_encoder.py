@@ -217,7 +217,9 @@ class SpatialGopEncoder:
         """Halves of a plan of a length that was split before; nothing if they might cost too much.
 
         The whole has the content of the second half, and its dynamics cost no less than those of
-        both, whose frames are nearer to a content: if these cost too much, so would those.
+        both, whose frames are nearer to a content: if these cost too much, so would those. (Where
+        contents are predicted that of the whole would cost some more, from farther away: a length
+        that was split once is kept split a little longer than a draft of the whole would.)
         """
         before = self._previous, self.cost_before, self.cost_after
         gops = [gop for half in plan.halves() for gop in self._encode(half, ClassicalMotion())]

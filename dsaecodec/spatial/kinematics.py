@@ -29,7 +29,7 @@ class Place(NamedTuple):
         frames: index of each in its GOP, int64 [N].
         num_frames: of the GOP, T.
         refs_previous: whether they also use the content before.
-        motion: f_motion of a content that is predicted, [N, 2, h, w]: where the prior begins.
+        motion: f_motion of contents that are predicted, [clips, 2, h, w]: where the prior begins.
     """
 
     frames: Tensor

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bitstream import Gop, Header
-from dsaecodec.codec.symbols import Coder
+from dsaecodec.codec.symbols import SYMBOL_LIMIT, Coder
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.latents import (
     KEPT,
@@ -30,9 +30,10 @@ from dsaecodec.spatial.gop_coder import (
     Target,
     code_content,
     code_dynamics,
+    count_predicted,
     fixed,
     fixed_content,
-    referred,
+    source_of,
 )
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.pictures import chunk_frames, grid_size, synthesize_frames
@@ -48,7 +49,7 @@ class SpatialLatents(LatentCodec):
         super().__init__(loaded, header, threads)
         self._model = loaded.spatial
         self._size = grid_size(header.height, header.width)
-        self._planes = lru_cache(KEPT)(self._synthesize_planes)
+        self._known: dict[tuple[Gop, ...], Planes] = {}  # of the last contents, see `_planes`
         self._batch = lru_cache(1)(self._synthesize_batch)
 
     @property
@@ -139,7 +140,8 @@ class SpatialLatents(LatentCodec):
             scaled = posterior(picture) / steps
             symbols = torch.floor(scaled + 0.5)
             hyper = torch.floor(posterior.infer_hyper(scaled) + 0.5)
-        f, f_hyper = (part[0].cpu().numpy().astype(np.int32) for part in (symbols, hyper))
+        parts = (part.nan_to_num(0).clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT) for part in (symbols, hyper))
+        f, f_hyper = (part[0].cpu().numpy().astype(np.int32) for part in parts)
         standing = Content(f, f_hyper, np.zeros((0, *self._size), np.int32))
         return self.encode_content(standing, quality)
 
@@ -148,15 +150,32 @@ class SpatialLatents(LatentCodec):
         symbols = torch.from_numpy(self.dynamics(gop).z[times].astype(np.float32))
         return symbols.to(self.loaded.device) * self._model.z_steps(gop.quality)
 
-    def _synthesize_planes(self, gops: tuple[Gop, ...]) -> Planes:
-        """Planes of the last GOP's content."""
-        *earlier, gop = gops
-        content = self.content(gop)
-        symbols = _tensors(content)
-        known = self._planes(tuple(earlier)) if symbols.predicted and earlier else None
-        before = referred(symbols, gop, known)
-        with limited_threads(self.threads):
-            return symbols.planes(self._model, before, gop.quality)
+    def _planes(self, gops: tuple[Gop, ...]) -> Planes:
+        """Planes of the last GOP's content; those of the last few made are kept."""
+        begin, row = len(gops), 0
+        planes = self._find(gops)
+        while planes is None and begin:
+            begin -= 1
+            row = count_predicted(self._symbols(gops[begin]), row)
+            if not row:
+                break
+            planes = self._find(gops[:begin])
+        for end in range(begin, len(gops)):
+            gop, symbols = gops[end], self._symbols(gops[end])
+            before = source_of(symbols, gop, planes)
+            with limited_threads(self.threads):
+                planes = symbols.planes(self._model, before, gop.quality)
+            self._known[gops[: end + 1] if symbols.predicted else (gop,)] = planes
+            while len(self._known) > KEPT:
+                del self._known[next(iter(self._known))]
+        assert planes is not None
+        return planes
+
+    def _find(self, gops: tuple[Gop, ...]) -> Planes | None:
+        return self._known.get(gops) or self._known.get(gops[-1:])
+
+    def _symbols(self, gop: Gop) -> ContentSymbols:
+        return _tensors(self.content(gop))
 
     def _synthesize_batch(
         self, gops: tuple[Gop, ...], start: int, stop: int

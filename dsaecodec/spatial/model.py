@@ -149,6 +149,9 @@ class SpatialModel(nn.Module):
             before: its planes.
             motion: f_motion, symbols of half the motion to them, [N, 2, h, w].
             quality: of the content.
+
+        Returns:
+            The picture of the content before, moved, [N, 1, 16·h, 16·w] and [N, 2, 8·h, 8·w].
         """
         vectors = 2 * motion * self.z_steps(quality)[:, HALF]
         fine = F.interpolate(vectors, scale_factor=2, mode="bilinear", align_corners=False)
@@ -192,13 +195,15 @@ class SpatialModel(nn.Module):
     def widened(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weights of a model whose priors know less, for this one; what is new is mute."""
         state = self.state_dict()
-        if self.config.predicted:
-            for part in ("mean", "index"):
-                state[f"content_prior.lacking_{part}"] = weights[f"content_prior.hyper_{part}"]
-        weights = state | weights
+        new = ("dynamics_prior.near.", "dynamics_prior.ratio", "content_prior.lacking_")
+        fresh = {name: value for name, value in state.items() if name.startswith(new)}
+        for name, value in fresh.items():
+            fresh[name] = weights.get(name.replace("lacking_", "hyper_"), value)
+        weights = fresh | weights
         for mix in ("dynamics_prior.mix.weight", "content_prior.mix.weight"):
-            columns = state[mix].shape[1] - weights[mix].shape[1]
-            weights[mix] = F.pad(weights[mix], (0, max(columns, 0)))
+            if mix in weights:
+                columns = state[mix].shape[1] - weights[mix].shape[1]
+                weights[mix] = F.pad(weights[mix], (0, max(columns, 0)))
         return weights
 
     @torch.no_grad()

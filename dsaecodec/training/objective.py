@@ -41,7 +41,7 @@ class Terms:
     Attributes:
         loss: what is minimised.
         distortion: D.
-        bits_content: bits a pixel of one content frame.
+        bits_content: bits a pixel of a content frame, mean of those there are.
         bits_dynamics: bits a pixel and frame.
         extra: more, for the log.
         pictures: what was rebuilt, for looking at: named frames.
@@ -124,11 +124,10 @@ def clip_terms(
     )
     distortion = mse(flat, decoded)
     pixels = count * height * width
-    rate_f, rate_z = bits[-1] / pixels, bits_z / (pixels * num_frames)
-    rate_both = torch.stack(bits).mean() / pixels
+    rate_f, rate_z = torch.stack(bits).mean() / pixels, bits_z / (pixels * num_frames)
     loss = (distortion + PLANES_WEIGHT * plane_error) / lagrangian(quality)
     return Terms(
-        loss + rate_both / num_frames + rate_z,
+        loss + rate_f / num_frames + rate_z,
         distortion,
         rate_f,
         rate_z,

@@ -27,6 +27,7 @@ from bitstream import (
     scan,
     split,
 )
+from bitstream.seek import without_dynamics
 
 RGB, YUV = Colour(0, True), Colour(1, False)
 HEADER = Header(b"abcd", 3, 200, Fraction(25), RGB)
@@ -136,7 +137,7 @@ def test_many_gops_have_an_index_to_seek_by(header: Header) -> None:
         reader = StreamReader(BytesIO(data))
         before = reader.seek(2 * place / header.fps + Fraction(1, 1000))
         assert reader.next_frame == 2 * place
-        assert before == gops[max(place - 1, 0) : place]
+        assert before == [without_dynamics(gop) for gop in gops[max(place - 1, 0) : place]]
         assert list(reader) == gops[place:]
 
 
