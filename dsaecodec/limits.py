@@ -20,7 +20,7 @@ _BATCH_BYTES = 130  # a pixel, for frames that a thread synthesizes
 _FRAME_BYTES = 8  # a pixel, for each frame of a GOP: symbols, and the picture until it is shown
 _CODER_COPIES = 4
 _BATCH_PIXELS = 2**18
-_ENCODER_PLANE_BYTES = 300
+_ENCODER_PLANE_BYTES = 400  # two contents are tried at once
 _REFINED = 2  # times as much where latents are refined by their gradient
 
 

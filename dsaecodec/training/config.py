@@ -88,7 +88,7 @@ class PriorsConfig:
     Attributes:
         steps: how many.
         batch: GOPs a step, over all processes.
-        shots: how many shots are encoded for their symbols.
+        shots: how many shots are encoded for their symbols; where there are fewer, some again.
         learning_rate: of the float networks' scale, see `optimizer.parameter_groups`.
     """
 

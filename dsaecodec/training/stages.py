@@ -150,17 +150,21 @@ class PriorStage(Stage):
 
     Args:
         config: the run.
-        shots: GOPs of each, see `symbols.read_choice`.
+        coded: shots' numbers and their GOPs, see `symbols.read_choice`.
     """
 
     name, number = "priors", 2
 
-    def __init__(self, config: TrainConfig, shots: Sequence[Sequence[CodedGop]]) -> None:
+    def __init__(
+        self, config: TrainConfig, coded: Sequence[tuple[int, Sequence[CodedGop]]]
+    ) -> None:
         super().__init__(config)
         self.steps = config.priors.steps
-        self._judged = [gop for gops in shots[::HELD_OUT] for gop in gops]
-        self._shots = [gops for i, gops in enumerate(shots) if i % HELD_OUT] or list(shots)
-        means = [sum(gop.num_pixels for gop in gops) // len(gops) for gops in shots]
+        held = sorted({number for number, _ in coded})[::HELD_OUT]
+        self._judged = [gop for number, gops in coded if number in held for gop in gops]
+        fitted = [gops for number, gops in coded if number not in held]
+        self._shots = fitted or [gops for _, gops in coded]
+        means = [sum(gop.num_pixels for gop in gops) // len(gops) for _, gops in coded]
         self._pixels = sum(means) // max(1, len(means))
 
     @property

@@ -127,6 +127,7 @@ class Choice:
     """A shot to encode.
 
     Attributes:
+        number: of the shot, among all.
         shot: which.
         quality: at which to encode it.
         gop: longest GOP.
@@ -134,6 +135,7 @@ class Choice:
         file: that keeps its symbols.
     """
 
+    number: int
     shot: Shot
     quality: int
     gop: int
@@ -155,15 +157,18 @@ def choose(shots: Sequence[Shot], count: int, seed: int, folder: Path) -> list[C
 
     Args:
         shots: clips to choose from.
-        count: how many of them, at most.
+        count: how many choices; where there are fewer shots, they come again at other qualities.
         seed: of the choice.
         folder: shall hold their files; made if missing.
     """
     folder.mkdir(exist_ok=True)
-    picks = torch.randperm(len(shots), generator=generator_of(seed, 0))[:count].tolist()
+    generator, picks = generator_of(seed, 0), list[int]()
+    while shots and len(picks) < count:
+        picks += torch.randperm(len(shots), generator=generator).tolist()
+    picks = picks[:count]
     qualities = torch.randint(*QUALITIES, (len(picks),), generator=generator_of(seed, 1)).tolist()
     longest = PRESETS["medium"].gop
-    chosen = [(shots[pick], quality) for pick, quality in zip(picks, qualities, strict=True)]
+    chosen = [(pick, shots[pick], quality) for pick, quality in zip(picks, qualities, strict=True)]
     return [
         Choice(*one, longest if i % 4 else longest // 2, False, folder / f"{i:04}{SUFFIX}")
         for i, one in enumerate(chosen)
@@ -205,9 +210,9 @@ def encode_choice(
     return not bool(flag > 0)
 
 
-def read_choice(choice: Sequence[Choice]) -> list[list[CodedGop]]:
-    """The symbols of all shots: GOPs of each."""
-    return [_read_file(one.file) for one in choice]
+def read_choice(choice: Sequence[Choice]) -> list[tuple[int, list[CodedGop]]]:
+    """The symbols of all choices: the shot's number and its GOPs."""
+    return [(one.number, _read_file(one.file)) for one in choice]
 
 
 def _narrow(symbols: Tensor) -> Tensor:

@@ -1,0 +1,34 @@
+"""Which shots are coded for the last stage, and which of them judge it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+
+from dsaecodec.training.config import TrainConfig
+from dsaecodec.training.shots import Shot
+from dsaecodec.training.stages import HELD_OUT, PriorStage
+from dsaecodec.training.symbols import choose
+
+
+def test_of_few_shots_each_comes_as_often_and_at_other_qualities(tmp_path):
+    shots = [Shot(f"{i}", torch.zeros(2, 16, 16), torch.zeros(2, 2, 8, 8)) for i in range(3)]
+    chosen = [one for one in choose(shots, 7, 1, tmp_path / "symbols") if not one.lone]
+    assert sorted(Counter(one.number for one in chosen).values()) == [2, 2, 3]
+    assert all(one.shot is shots[one.number] for one in chosen)
+    assert len({(one.number, one.quality) for one in chosen}) == 7
+    assert len({one.file for one in chosen}) == 7
+
+
+def test_shots_that_judge_are_not_fitted():
+    class Gop:
+        num_pixels = 1
+
+    coded = [(number, [Gop()]) for number in [*range(2 * HELD_OUT), *range(2 * HELD_OUT)]]
+    stage = PriorStage(TrainConfig(), coded)
+    judged = {id(gop) for gop in stage._judged}
+    held = {number for number, gops in coded if id(gops[0]) in judged}
+    assert held == {0, HELD_OUT} and len(judged) == 4
+    assert all(id(gop) not in judged for gops in stage._shots for gop in gops)
+    assert len(stage._shots) == len(coded) - 4
