@@ -167,10 +167,6 @@ class LatentCodec(ABC):
             t: counted in its GOP.
         """
 
-    def held_content(self) -> Content:
-        """A content that is predicted, is like the one before and lacks nothing."""
-        raise NotImplementedError("contents of this model stand alone")
-
     def standing_content(self, gops: Sequence[Gop], quality: int) -> bytes:
         """Coder bytes of the last GOP's content, at a quality, so that it needs no other.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bitstream.limits import MAX_PREDICTED
 from dsaecodec.codec.gop_plan import LONGEST_SHOT, plan_gops
 from dsaecodec.video.frame import Frame420
 
@@ -44,6 +45,7 @@ def test_long_shots_begin_anew(gop):
     assert LONGEST_SHOT - gop < longest <= LONGEST_SHOT
     assert sum(len(plan.frames) for plan in plans) == 800
     assert sum(not plan.refs_previous for plan in plans) == 4
+    assert LONGEST_SHOT <= MAX_PREDICTED + 1  # of GOPs of one frame all but the first
 
 
 def test_no_frames_no_gops():

@@ -150,6 +150,25 @@ def test_a_lost_content_is_held_until_one_stands_alone(place):
     assert psnr(held, whole[first - 1].y) > psnr(held, whole[13].y) + 6
 
 
+def test_shots_that_a_loss_joins_are_shown():
+    """Both are shorter than the longest row of predicted contents, but not together.
+
+    The GOP between them is gone without a trace: which it was cannot be told.
+    """
+    short = dsaecodec.encode(pan(3, 16, 16, 3), quality=50, gop=1, device="cpu")
+    with dsaecodec.open(short, device="cpu") as clip:
+        shot = [clip.gops[0].coded, *[clip.gops[1].coded] * 149]
+        assert clip.gops[1].predicted and 2 * len(shot) > MAX_PREDICTED + 1
+        data = bitstream.join(clip.header, [*shot, *shot])
+    lost = [r for r in records(data) if r.gop == 150]
+    assert [r.kind for r in lost] == [RecordType.CONTENT, RecordType.DYNAMICS]
+    for record in reversed(lost):
+        data = without(data, record)
+    decoder = Decoder(io.BytesIO(data), device="cpu", conceal=True)
+    assert len(list(decoder)) == 300
+    assert decoder.estimated
+
+
 @pytest.mark.parametrize("count", [260, 261])
 def test_a_row_of_predicted_contents_has_an_end(count):
     """Readers know how far back they have to look."""

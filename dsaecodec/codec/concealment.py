@@ -8,6 +8,7 @@ that are intact are passed on as they are: their frames have the pixels they alw
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -25,8 +26,8 @@ from bitstream import (
     SymbolDecoder,
     SymbolEncoder,
 )
-from bitstream.limits import TICKS_PER_SECOND
-from bitstream.seek import walk
+from bitstream.limits import MAX_PREDICTED, TICKS_PER_SECOND
+from bitstream.seek import walk, without_dynamics
 from dsaecodec.codec.symbols import Coder
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.generation import fill_frames
@@ -71,7 +72,9 @@ class MendedReader:
         self.estimated: tuple[range, ...] = ()
         self._mended = self._mend()
         self._ready: list[Mended] = []
-        self._referred: list[Gop] = []  # that GOPs to come may need
+        self._predicted = 0  # contents in a row up to here
+        # GOPs that those to come may need
+        self._referred: deque[Gop] = deque(maxlen=latents.loaded.reach)
 
     def __iter__(self) -> Iterator[Gop]:
         while (mended := self._next()) is not None:
@@ -109,10 +112,14 @@ class MendedReader:
             mended = self._with_content(place)
             gaps = mended.gaps
             gop = self._with_dynamics(mended)
-            self._referred = [*self._referred, gop] if gop.refs_previous else [gop]
+            if not gop.refs_previous:
+                self._referred.clear()
+            self._referred.append(without_dynamics(gop))
+            predicted = self._content(mended).predicted
+            self._predicted = self._predicted + 1 if predicted else 0
             leans = gop.refs_previous and hurt_before
             lost = (range(gop.num_frames),) if hurt or leans else tuple(gaps)
-            hurt_before = hurt or (leans and self._content(mended).predicted)
+            hurt_before = hurt or (leans and predicted)
             yield Mended(gop, first_frame, lost)
             first_frame += gop.num_frames
 
@@ -133,7 +140,8 @@ class MendedReader:
         except BitstreamError:
             holed.content = None
             return
-        if content.predicted and not holed.refs_previous:
+        legal = holed.refs_previous and self._predicted < MAX_PREDICTED
+        if content.predicted and not legal:  # what was between it and its source is lost
             holed.content = None
             return
         holed.segments = [s for s in holed.segments if self._reads(holed, s) is not None]
@@ -167,19 +175,14 @@ class MendedReader:
         holed = self._gops[place]
         if holed.content is not None:
             return holed
-        givers = self._referred or self._standing_behind(place)
+        givers = list(self._referred) or self._standing_behind(place)
         if not givers:
             raise MalformedError(
                 "stream: no content record that needs no other is intact: there is nothing to show "
                 "frames from"
             )
         quality = self._guess_setting(holed, givers[-1].quality, place)
-        if not holed.segments and self._referred and self._latents.loaded.predicts:
-            holed.refs_previous = True
-            held = self._latents.held_content()
-            holed.content = self._latents.encode_content(held, quality)
-        else:
-            holed.content = self._latents.standing_content(givers, quality)
+        holed.content = self._latents.standing_content(givers, quality)
         return holed
 
     def _standing_behind(self, place: int) -> list[Gop]:

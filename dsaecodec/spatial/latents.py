@@ -125,11 +125,6 @@ class SpatialLatents(LatentCodec):
         colour = self.header.colour
         return frame_to_rgb(picture, colour.matrix, colour.full_range)
 
-    def held_content(self) -> Content:
-        """See `LatentCodec`."""
-        f, hyper = (np.zeros(shape, np.int32) for shape in self.f_shapes)
-        return Content(f, hyper, np.zeros((2, *self._size), np.int32))
-
     def standing_content(self, gops: Sequence[Gop], quality: int) -> bytes:
         """See `LatentCodec`; a content that is predicted is inferred anew, from its picture."""
         if not self.content(gops[-1]).predicted:
