@@ -58,6 +58,11 @@ class Shot:
         chroma = self.chroma[..., y // n : (y + side) // n, x // n : (x + side) // n]
         return replace(self, luma=luma, chroma=chroma)
 
+    def turned(self, way: int) -> Shot:
+        """The same, mirrored if bit 0 of `way` is set, upside down for bit 1, reversed for 2."""
+        flips = [dim for bit, dim in enumerate((-1, -2, 0)) if way >> bit & 1]
+        return replace(self, luma=self.luma.flip(flips), chroma=self.chroma.flip(flips))
+
     def to(self, device: torch.device | str) -> Shot:
         """The same shot in the memory of a device."""
         return replace(self, luma=self.luma.to(device), chroma=self.chroma.to(device))

@@ -37,6 +37,7 @@ LONGEST = PRESETS["medium"].gop + 1  # frames of a shot
 LARGEST = 512  # pixels of a side: what the last stage needs of memory grows with them
 POLL_SECONDS = 0.5
 QUALITIES = (5, 96)
+WAYS = (0, 5, 1, 4)  # in which shots are turned when they come again, gravity stays below
 SUFFIX = ".safetensors"
 _LATENTS = ("hyper", "f", "motion", "z")
 _Packed = tuple[str, NDArray[np.uint8], NDArray[np.uint8], int, int, bool]
@@ -129,6 +130,7 @@ class Choice:
     Attributes:
         number: of the shot, among all.
         shot: which.
+        way: how it is turned, see `Shot.turned`.
         quality: at which to encode it.
         gop: longest GOP.
         lone: whether it is coded as a single GOP, see `encode_shot`.
@@ -137,6 +139,7 @@ class Choice:
 
     number: int
     shot: Shot
+    way: int
     quality: int
     gop: int
     lone: bool
@@ -144,7 +147,7 @@ class Choice:
 
     def packed(self) -> _Packed:
         """What another process needs, as arrays: tensors would travel through shared memory."""
-        shot = self.shot.middle(LARGEST)
+        shot = self.shot.middle(LARGEST).turned(self.way)
         luma, chroma = (x[:LONGEST].cpu().numpy() for x in (shot.luma, shot.chroma))
         return self.shot.name, luma, chroma, self.quality, self.gop, self.lone
 
@@ -157,7 +160,8 @@ def choose(shots: Sequence[Shot], count: int, seed: int, folder: Path) -> list[C
 
     Args:
         shots: clips to choose from.
-        count: how many choices; where there are fewer shots, they come again at other qualities.
+        count: how many choices; where there are fewer shots, they come again, turned and at other
+            qualities.
         seed: of the choice.
         folder: shall hold their files; made if missing.
     """
@@ -168,7 +172,11 @@ def choose(shots: Sequence[Shot], count: int, seed: int, folder: Path) -> list[C
     picks = picks[:count]
     qualities = torch.randint(*QUALITIES, (len(picks),), generator=generator_of(seed, 1)).tolist()
     longest = PRESETS["medium"].gop
-    chosen = [(pick, shots[pick], quality) for pick, quality in zip(picks, qualities, strict=True)]
+    ways = [WAYS[i // len(shots) % len(WAYS)] for i in range(len(picks))]
+    chosen = [
+        (pick, shots[pick], way, quality)
+        for pick, way, quality in zip(picks, ways, qualities, strict=True)
+    ]
     return [
         Choice(*one, longest if i % 4 else longest // 2, False, folder / f"{i:04}{SUFFIX}")
         for i, one in enumerate(chosen)

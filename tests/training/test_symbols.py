@@ -19,6 +19,19 @@ def test_of_few_shots_each_comes_as_often_and_at_other_qualities(tmp_path):
     assert all(one.shot is shots[one.number] for one in chosen)
     assert len({(one.number, one.quality) for one in chosen}) == 7
     assert len({one.file for one in chosen}) == 7
+    assert len({(one.number, one.way) for one in chosen}) == 7
+
+
+def test_shots_are_turned():
+    generator = torch.Generator().manual_seed(0)
+    luma, chroma = (torch.rand(shape, generator=generator) for shape in ((3, 4, 6), (3, 2, 2, 3)))
+    shot = Shot("", luma, chroma)
+    assert torch.equal(shot.turned(0).luma, luma)
+    turned = shot.turned(1 + 4)
+    assert torch.equal(turned.luma[0, :, 0], luma[2, :, 5])
+    assert torch.equal(turned.chroma[0, :, :, 0], chroma[2, :, :, 2])
+    assert torch.equal(shot.turned(2).chroma[1, :, 0], chroma[1, :, 1])
+    assert torch.equal(turned.turned(5).luma, luma)
 
 
 def test_shots_that_judge_are_not_fitted():
