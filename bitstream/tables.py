@@ -29,6 +29,7 @@ class FrequencyTables:
     Attributes:
         freqs: as given, int64.
         half_widths: as given, int32.
+        starts: [K] where each table begins in `freqs`.
 
     Raises:
         ValueError: a rule above is broken.
@@ -43,12 +44,13 @@ class FrequencyTables:
             raise ValueError(f"half width outside 0..{MAX_HALF_WIDTH}")
         self.half_widths: NDArray[np.int32] = half_widths.astype(np.int32)
         sizes = 2 * self.half_widths.astype(np.int64) + 2
-        self._starts = np.concatenate(([0], np.cumsum(sizes)))
-        if self.freqs.size != self._starts[-1]:
-            raise ValueError(f"{self.freqs.size} frequencies, expected {self._starts[-1]}")
+        ends: NDArray[np.int64] = np.cumsum(sizes)
+        if self.freqs.size != ends[-1]:
+            raise ValueError(f"{self.freqs.size} frequencies, expected {ends[-1]}")
+        self.starts: NDArray[np.int64] = ends - sizes
         if self.freqs.min() < 1 or self.freqs.max() > TOTAL:
             raise ValueError(f"frequency outside 1..{TOTAL}")
-        sums = np.add.reduceat(self.freqs, self._starts[:-1])
+        sums = np.add.reduceat(self.freqs, self.starts)
         if (sums != TOTAL).any():
             table = int(np.argmax(sums != TOTAL))
             raise ValueError(f"table {table}: sum {sums[table]}, expected {TOTAL}")
@@ -61,7 +63,8 @@ class FrequencyTables:
 
     def table(self, index: int) -> NDArray[np.int64]:
         """Frequencies of one table, the escape last: [2*M_k + 2]."""
-        return self.freqs[self._starts[index] : self._starts[index + 1]]
+        start = self.starts[index]
+        return self.freqs[start : start + 2 * int(self.half_widths[index]) + 2]
 
     def model(self, index: int) -> Any:
         """The range coder's model of one table, built on first use."""
@@ -123,7 +126,7 @@ class FrequencyTables:
         flat_index = self.check_indices(table_index)
         flat = np.asarray(symbols, np.int32).reshape(-1)
         entries, escaped = self.entries(flat_index, flat)
-        bits = self._entry_bits[self._starts[flat_index] + entries]
+        bits: NDArray[np.float64] = self._entry_bits[self.starts[flat_index] + entries]
         bits[escaped] += escape_bits(flat[escaped], self.half_widths[flat_index[escaped]])
         return bits.reshape(np.shape(symbols))
 

@@ -140,13 +140,19 @@ def _integer_parameters(model: Model) -> dict[str, float]:
     return units
 
 
-def save_model(model: Model, path: Path, notes: dict[str, str] | None = None) -> bytes:
+def save_model(
+    model: Model,
+    path: Path,
+    notes: dict[str, str] | None = None,
+    tables: FrequencyTables | None = None,
+) -> bytes:
     """Write a model file; returns its identity.
 
     Args:
         model: what is written.
         path: an existing file is replaced.
         notes: more metadata: licence, description, training.
+        tables: of its symbols; None: those of `likelihood`'s distributions.
 
     Raises:
         OutputError: it cannot be written.
@@ -164,7 +170,7 @@ def save_model(model: Model, path: Path, notes: dict[str, str] | None = None) ->
         else:
             value = value.to(kind.floats)
         tensors[name] = value.contiguous()
-    tables = build_tables()
+    tables = tables or build_tables()
     tensors["tables.frequencies"] = torch.from_numpy(tables.freqs.astype(np.int32))
     tensors["tables.half_widths"] = torch.from_numpy(tables.half_widths.astype(np.int32))
     metadata = {"format": form, "config": json.dumps(asdict(model.config)), **(notes or {})}

@@ -7,12 +7,17 @@ A content stands alone, or f is what that of the GOP before lacks once it is mov
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-from dsaecodec import likelihood
-from dsaecodec.spatial.code_length import content_motion_parameters, content_parameters
+from dsaecodec.spatial.code_length import (
+    Parameters,
+    content_motion_parameters,
+    content_parameters,
+)
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.synthesis import Planes
 
@@ -36,16 +41,20 @@ class ContentSymbols(NamedTuple):
         """Whether f is what a prediction lacks."""
         return self.motion.shape[1] > 0
 
+    def said(self, model: SpatialModel, quality: int) -> Iterator[tuple[Parameters, Tensor]]:
+        """What the priors say of all symbols, and these: one tensor after the other."""
+        prior, predicted = model.content_prior, self.predicted
+        yield Parameters(*prior.hyper_parameters(self.hyper, predicted=predicted)), self.hyper
+        f = content_parameters(prior, self.hyper, self.f, quality, predicted=predicted)
+        yield f, self.f
+        if predicted:
+            motion = content_motion_parameters(model.dynamics_prior, self.motion, quality)
+            yield motion, self.motion
+
     def bits(self, model: SpatialModel, quality: int) -> Tensor:
         """Code length in all, with gradients for the priors."""
-        prior, predicted = model.content_prior, self.predicted
-        mean, index = prior.hyper_parameters(self.hyper, predicted=predicted)
-        said = content_parameters(prior, self.hyper, self.f, quality, predicted=predicted)
-        bits = likelihood.bits(self.hyper, mean, index).sum() + said.bits(self.f).sum()
-        if predicted:
-            said = content_motion_parameters(model.dynamics_prior, self.motion, quality)
-            bits = bits + said.bits(self.motion).sum()
-        return bits
+        parts = [said.bits(symbols).sum() for said, symbols in self.said(model, quality)]
+        return torch.stack(parts).sum()
 
     def planes(self, model: SpatialModel, before: Planes | None, quality: int) -> Planes:
         """Planes; `before` are those of the GOP before, which a predicted content needs."""

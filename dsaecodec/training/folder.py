@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from bitstream import FrequencyTables
 from dsaecodec.errors import ConfigError, OutputError
 from dsaecodec.model_io import Model, save_model
 from dsaecodec.output import staged
@@ -173,12 +174,21 @@ class RunFolder:
         return state
 
     def save_weights(
-        self, model: Model, info: RunInfo, steps: dict[str, int], path: Path | None = None
+        self,
+        model: Model,
+        info: RunInfo,
+        steps: dict[str, int],
+        tables: FrequencyTables | None = None,
+        path: Path | None = None,
     ) -> bytes:
-        """Write the model, what made it inside, to its own place or another; its identity."""
+        """Write the model, what made it inside, to its own place or another; its identity.
+
+        Without tables it has those that one begins with.
+        """
         notes = {"description": info.config.description} if info.config.description else {}
         training = {**json.loads(info.to_json()), "steps": steps}
-        return save_model(model, path or self.weights, {**notes, "training": json.dumps(training)})
+        notes |= {"training": json.dumps(training)}
+        return save_model(model, path or self.weights, notes, tables)
 
     def open_logs(self, done: tuple[str, int] | None, stages: Sequence[str]) -> Logs:
         """Open the logs for more rows; what lies behind the checkpoint is taken out.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
+from bitstream import FrequencyTables
 from dsaecodec import likelihood
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.synthesis import Yuv
+from dsaecodec.tables import Census
 from dsaecodec.training.chance import Noise, below, generator_of
 from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.moving_photos import Scene, draw_scene
@@ -187,6 +189,22 @@ class PriorStage(Stage):
             rows.append(torch.log2(torch.stack(rates) / gop.num_pixels + 1e-9))
         f, z, bpp = torch.exp2(torch.stack(rows).mean(0)).tolist()
         return f, z, bpp
+
+    @torch.no_grad()
+    def fitted_tables(
+        self, model: SpatialModel, stops: Callable[[], bool]
+    ) -> FrequencyTables | None:
+        """Frequency tables fitted to the symbols that the priors are; None if stopped."""
+        census = Census()
+        for gop in (gop for gops in self._shots for gop in gops):
+            if stops():
+                return None
+            for said, symbols in gop.said(model):
+                integer, fraction = likelihood.split_mean(said.mean)
+                index = likelihood.table_index(fraction, said.index)
+                table, offset = (x.to(torch.int32).numpy() for x in (index, symbols - integer))
+                census.add(table, offset)
+        return census.tables()
 
     def groups(self, model: Any) -> list[dict[str, Any]]:
         """See `Stage`."""

@@ -7,7 +7,7 @@ lengths. So shots of the training data are encoded at random qualities and their
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -24,7 +24,7 @@ from dsaecodec.codec.preset import PRESETS
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.output import staged
-from dsaecodec.spatial.code_length import dynamics_parameters
+from dsaecodec.spatial.code_length import Parameters, dynamics_parameters
 from dsaecodec.spatial.content import ContentSymbols
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.pictures import grid_size
@@ -70,13 +70,17 @@ class CodedGop:
 
     def bits(self, model: SpatialModel) -> tuple[Tensor, Tensor]:
         """Code lengths of f and of all z_t, with gradients for the priors."""
+        *content, dynamics = (said.bits(symbols).sum() for said, symbols in self.said(model))
+        return torch.stack(content).sum(), dynamics
+
+    def said(self, model: SpatialModel) -> Iterator[tuple[Parameters, Tensor]]:
+        """What the priors say of all symbols, and these: those of the content, then z."""
         device = model.f_step.device
         content = ContentSymbols(*(x.to(device).float() for x in self.content))
-        bits_f = content.bits(model, self.quality)
+        yield from content.said(model, self.quality)
         z = self.z.to(device).float()
         setting = (self.quality, self.refs_previous, content.motion)
-        said = dynamics_parameters(model.dynamics_prior, z[None], *setting)
-        return bits_f, said.bits(z).sum()
+        yield dynamics_parameters(model.dynamics_prior, z[None], *setting), z
 
 
 def encode_shot(

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bitstream import FrequencyTables
 from dsaecodec.errors import CodecError, ConfigError
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.training.config import TrainConfig
@@ -124,6 +125,7 @@ class Trainer:
         self.done = dict.fromkeys(self._stages, 0)
         self._window: list[list[float]] = []
         self._seconds = 0.0
+        self._tables: FrequencyTables | None = None
         self._optimizer_state: dict[str, Any] | None = None
         self._said: set[str] = set()
         self._resume()
@@ -158,11 +160,19 @@ class Trainer:
         if judge and logs and place is None and self._stages:
             self._judge(judge, logs, self._stages[0], 0)
         for name in self._stages:
-            if self.done[name] < self._steps_of(name):
+            if self.done[name] < self._steps_of(name) or name == PriorStage.name:
                 stage = self._make_stage(name, stops)
                 if stage is None or not self._run_stage(stage, logs, judge, stops):
                     return False
+                if isinstance(stage, PriorStage) and not self._fit_tables(stage, stops):
+                    return False
         return True
+
+    def _fit_tables(self, stage: PriorStage, stops: Callable[[], bool]) -> bool:
+        """Tables for what the fitted priors say; False if something stopped that."""
+        if self.team.leads:
+            self._tables = stage.fitted_tables(self.model, stops)
+        return self._tables is not None or not self.team.leads
 
     def _run_stage(
         self,
@@ -274,7 +284,7 @@ class Trainer:
         """The last stage, once shots are encoded for it; None if something stopped that."""
         start, config = self.folder.before_priors, self.config
         if self.team.leads and not start.exists():
-            self.folder.save_weights(self.model, self.info, self.done, start)
+            self.folder.save_weights(self.model, self.info, self.done, path=start)
         self.team.wait()
         choice = choose(self._clips, config.priors.shots, config.seed, self.folder.symbols)
         self._notify(f"encoding {len(choice)} shots")
@@ -356,7 +366,7 @@ class Trainer:
     def _save_weights(self) -> str:
         if not self.team.leads:
             return ""
-        return self.folder.save_weights(self.model, self.info, self.done).hex()
+        return self.folder.save_weights(self.model, self.info, self.done, self._tables).hex()
 
     def _save_checkpoint(self, stage: str, optimizer: Any) -> None:
         self.folder.save_checkpoint(
