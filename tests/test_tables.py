@@ -18,8 +18,8 @@ def test_without_symbols_the_tables_stay_what_they_are():
 def test_fitted_tables_code_what_they_were_fitted_to_in_fewer_bits():
     generator, before = np.random.default_rng(3), build_tables()
     table = np.repeat(np.array([2, 42, 90], np.uint16), 200_000).reshape(3, -1)
-    spread = np.array([[0.01], [0.5], [20.0]])
-    symbols = np.rint(generator.standard_t(2, table.shape) * spread).astype(np.int32)
+    spread = np.array([[0.02], [0.25], [4.0]])
+    symbols = np.rint(generator.standard_t(4, table.shape) * spread).astype(np.int32)
     census = Census()
     for row in range(3):
         census.add(table[row], symbols[row])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bitstream import Gop
-from bitstream.limits import MAX_CODER_BYTES
+from bitstream.limits import MAX_CODER_BYTES, MAX_QUALITY
 from dsaecodec.codec.gop_plan import GopPlan
 from dsaecodec.codec.preset import PRESETS, Preset
 from dsaecodec.codec.segments import SegmentEncoder, make_segments
@@ -49,7 +49,8 @@ ROUNDING_SHARE = 2.0  # of the stiffness that descent finds: frames to come lean
 LEAST_STIFFNESS = 0.05  # bits a squared symbol
 MIN_GOP = 4  # GOPs are not halved below this
 SPLIT_RATIO = 1.4
-LONE_SPLIT_RATIO = 3.0  # of a lone GOP, whose halves have a content each and none is nearer for it
+LONE_SPLIT_RATIO = 1.65  # of a lone GOP
+FINER = 4  # of quality, for each doubling of the frames that lean on a content
 HASTE_LEAVES = 0.4  # of hasty dynamics at least, once their motion is chosen and has descended
 DESCENT_LEAVES = 0.87  # of dynamics on average, once their motion has descended
 
@@ -78,6 +79,7 @@ class Inference:
 
     Attributes:
         plan: the GOP.
+        quality: that it is coded at.
         frames: its frames, on the device, int8 as of `to_tensors`.
         content: its targets.
         prediction: what content is added to, None if it stands alone.
@@ -87,6 +89,7 @@ class Inference:
     """
 
     plan: GopPlan
+    quality: int
     frames: Yuv
     content: ContentTargets
     prediction: Yuv | None
@@ -123,7 +126,7 @@ class SpatialGopEncoder:
     Args:
         loaded: the model.
         height, width: of the frames.
-        quality: 0…100.
+        quality: 0…100; that of GOPs is around it, see `finer`.
         preset: how hard to try.
         crew: does the work; None: the calling thread alone.
         first_frame_only: infer every content from its GOP's first frame, to measure what the choice
@@ -168,10 +171,9 @@ class SpatialGopEncoder:
         """The model in use."""
         return self.loaded.spatial
 
-    @property
-    def contents(self) -> ContentEncoder:
-        """Codes contents, at the quality of now."""
-        return ContentEncoder(self.loaded, self.size, self.quality, self.crew)
+    def contents(self, quality: int) -> ContentEncoder:
+        """Codes contents."""
+        return ContentEncoder(self.loaded, self.size, quality, self.crew)
 
     def encode(self, plan: GopPlan) -> list[Gop]:
         """Code the frames of a plan as one GOP or, where they move too much for that, as more.
@@ -234,7 +236,8 @@ class SpatialGopEncoder:
         plan = draft.inference.plan
         count = len(plan.frames)
         segments = tuple(make_segments(count, self.restart, dynamics))
-        return Gop(self.quality, plan.refs_previous, count, draft.content, segments)
+        quality = draft.inference.quality
+        return Gop(quality, plan.refs_previous, count, draft.content, segments)
 
     def _infer(self, plan: GopPlan, known: ClassicalMotion) -> Draft:
         """Code the content of a GOP, and infer its dynamics, as its frames are at first sight."""
@@ -242,16 +245,17 @@ class SpatialGopEncoder:
             plan = replace(plan, anchor=0)
         assert self._previous or not plan.refs_previous, "the first GOP has nothing to refer to"
         previous = self._previous if plan.refs_previous else None
+        quality = min(max(self.quality + finer(plan), 0), MAX_QUALITY)
         frames = to_tensors(plan.frames, self.height, self.width)
         frames = Yuv(*(x.to(self.loaded.device) for x in frames))
         frame = floats(frames, slice(plan.anchor, plan.anchor + 1))
         classical = self._classical_motion(frames, frame, plan.anchor, previous, known)
         to_previous = classical.to_previous
         vectors = None if to_previous is None else to_previous[:, plan.anchor]
-        coded = self.contents.encode(frame, previous, vectors)
-        motion = self.infer_motion(frames, coded.planes, previous, classical)
+        coded = self.contents(quality).encode(frame, previous, vectors)
+        motion = self.infer_motion(frames, quality, coded.planes, previous, classical)
         found = Inference(
-            plan, frames, coded.targets, coded.prediction, motion, classical, previous
+            plan, quality, frames, coded.targets, coded.prediction, motion, classical, previous
         )
         return Draft(found, coded.payload, coded.planes)
 
@@ -265,7 +269,7 @@ class SpatialGopEncoder:
         found = draft.inference
         parts, ends = self._parts(len(found.plan.frames)), (found.previous, draft.planes)
         motion = found.motion.values.to(self.loaded.device)
-        setting = (self.quality, self.lmbda, self.preset.motion_steps, parts, self.crew)
+        setting = (found.quality, self.lmbda, self.preset.motion_steps, parts, self.crew)
         values, stiffness = align(
             self.model, found.frames.luma, ends, motion, found.place, *setting
         )
@@ -278,7 +282,7 @@ class SpatialGopEncoder:
         found = refiner.run(self.preset.rounds)
         self.cost_before += refiner.cost_before
         self.cost_after += refiner.cost_after
-        coded = self.contents.finish(found.content, found.prediction)
+        coded = self.contents(found.quality).finish(found.content, found.prediction)
         return Draft(found, coded.payload, coded.planes)
 
     def _dynamics_bytes(self, draft: Draft, *, hasty: bool = False) -> list[bytes]:
@@ -307,12 +311,18 @@ class SpatialGopEncoder:
         return estimate_around(frames.luma.transpose(0, 1), luma, start, smoothness(self.quality))
 
     def infer_motion(
-        self, frames: Yuv, planes: Planes, previous: Planes | None, classical: ClassicalMotion
+        self,
+        frames: Yuv,
+        quality: int,
+        planes: Planes,
+        previous: Planes | None,
+        classical: ClassicalMotion,
     ) -> Target:
         """Target of motion and mixing of all frames, [T, 5, h, w], on the CPU.
 
         Args:
             frames: of the GOP.
+            quality: of the GOP.
             planes, previous: of this GOP and, if frames also use it, the one before.
             classical: motion to both.
         """
@@ -321,7 +331,7 @@ class SpatialGopEncoder:
         to_previous = to_current if previous is None else classical.to_previous
         assert to_previous is not None
         both = torch.cat([to_previous, to_current], 2)
-        side = self.model.z_steps(self.quality)[:, :SIDE_CHANNELS]
+        side = self.model.z_steps(quality)[:, :SIDE_CHANNELS]
 
         def judge(part: slice) -> tuple[Tensor, Tensor]:
             seen = luma[:, part]
@@ -343,7 +353,7 @@ class SpatialGopEncoder:
         """
         plan, motion = found.plan, found.motion
         place = found.place
-        setting = (self.size, self.quality, place)
+        setting = (self.size, found.quality, place)
         parts = self._parts(len(plan.frames))
         channels = self.model.config.z_channels - SIDE_CHANNELS
 
@@ -364,7 +374,7 @@ class SpatialGopEncoder:
                 z = [next(symbols)[:, :SIDE_CHANNELS] for _ in range(part.start, part.stop)]
                 yield torch.cat(z).float()
 
-        stiffness = self.model.z_steps(self.quality).square().cpu() / self.lmbda
+        stiffness = self.model.z_steps(found.quality).square().cpu() / self.lmbda
         stiffness[:, :SIDE_CHANNELS] = math.inf
 
         def whole() -> Iterator[Target]:
@@ -388,13 +398,23 @@ class SpatialGopEncoder:
             motion: symbols of motion and mixing of the frames, [T, 5, h, w].
             part: which frames.
         """
-        model, steps = self.model, self.model.z_steps(self.quality)
+        model, steps = self.model, self.model.z_steps(found.quality)
         motion = motion.to(steps) * steps[:, :SIDE_CHANNELS]
         a, b = (expand_planes(p, len(motion)) for p in (found.previous or planes, planes))
         dense = model.frame_synthesis.motion(a, b, motion)
         prediction, _ = model.frame_synthesis.predict(a, b, dense)
         residual = model.dynamics_posterior.infer_residual(floats(found.frames, part), prediction)
         return (residual / steps[:, SIDE_CHANNELS:]).cpu()
+
+
+def finer(plan: GopPlan) -> int:
+    """How much finer than asked for a GOP is coded: the more frames lean on its content the finer.
+
+    Its dynamics, whose steps follow, are still rounded for the quality that was asked for.
+    """
+    octaves = max(len(plan.frames), MIN_GOP).bit_length() - 4  # -1 for 4…7 frames, 0 for 8…15, …
+    least, most = (-1, 1) if plan.refs_previous else (0, 2)
+    return FINER * min(max(octaves, least), most)
 
 
 def _split_ratio(plan: GopPlan) -> float:

@@ -73,7 +73,8 @@ class Refiner:
         return best.found
 
     def _try(self, found: Inference) -> _Trial:
-        content, planes = self.encoder.contents.code(found.content, found.prediction, Unheard())
+        contents = self.encoder.contents(found.quality)
+        content, planes = contents.code(found.content, found.prediction, Unheard())
         z = self.encoder.code_dynamics(found, planes, Unheard())
         with limited_threads(self.encoder.crew.threads):  # the crew rests
             return _Trial(self.encoder, found, content, z)
@@ -111,7 +112,7 @@ class _Trial:
     ) -> None:
         self.encoder, self.found = encoder, found
         self.f, self.motion = content.f.float(), z[:, :SIDE_CHANNELS].float()
-        self.cost = float(content.bits(encoder.model, encoder.quality))
+        self.cost = float(content.bits(encoder.model, found.quality))
         self.gradient_f = torch.zeros_like(self.f)
         self.gradient_motion = torch.zeros_like(self.motion)
         self.judged = 0.0
@@ -122,7 +123,7 @@ class _Trial:
     def _descend(self, z: Tensor) -> None:
         """Add the dynamics to the cost, and find the gradients, a few frames at a time."""
         encoder, place = self.encoder, self.found.place
-        model, quality = encoder.model, encoder.quality
+        model, quality = encoder.model, self.found.quality
         f = self.f.to(encoder.loaded.device).requires_grad_()
         with torch.no_grad():  # its graph is large: it is made again when frames are done
             f_hat = f * model.f_steps(quality)
@@ -162,7 +163,7 @@ class _Trial:
 
     def _descend_content(self, f: Tensor, grads: list[Tensor | None], num_frames: int) -> None:
         """From the gradients of the planes, and the content's own error, to that of f."""
-        model, quality = self.encoder.model, self.encoder.quality
+        model, quality = self.encoder.model, self.found.quality
         f_hat = f * model.f_steps(quality)
         planes = model.synthesize_content(f_hat, quality, self.found.prediction)
         anchor = self.found.plan.anchor
@@ -185,7 +186,7 @@ class _Trial:
     ) -> tuple[Tensor, Tensor]:
         """Squared error of some frames, and the bits of their residual."""
         model, previous = self.encoder.model, self.found.previous
-        steps = model.z_steps(self.encoder.quality)
+        steps = model.z_steps(self.found.quality)
         a, b = (expand_planes(p, len(motion)) for p in (previous or planes, planes))
         synthesis = model.frame_synthesis
         dense = synthesis.motion(a, b, motion * steps[:, :SIDE_CHANNELS])
