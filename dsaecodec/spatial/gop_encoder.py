@@ -37,21 +37,23 @@ from dsaecodec.spatial.model import (
     SIDE_CHANNELS,
     SpatialModel,
     encoder_lagrangian,
+    lagrangian,
     motion_stiffness,
     smoothness,
 )
 from dsaecodec.spatial.motion import estimate_around
-from dsaecodec.spatial.pictures import chunk_frames, floats, grid_size, to_tensors
+from dsaecodec.spatial.pictures import chunk_frames, floats, grid_size, squared_error, to_tensors
 from dsaecodec.spatial.refine import Refiner
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
 ROUNDING_SHARE = 2.0  # of the stiffness that descent finds: frames to come lean on what is rounded
 LEAST_STIFFNESS = 0.05  # bits a squared symbol
 MIN_GOP = 4  # GOPs are not halved below this
-SPLIT_RATIO = 1.4
-LONE_SPLIT_RATIO = 1.65  # of a lone GOP
+SPLIT_RATIO = 2.5
+LONE_SPLIT_RATIO = 4.4
+SAMPLED = 4  # one in so many frames says how large errors are
 FINER = 4  # of quality, for each doubling of the frames that lean on a content
-HASTE_LEAVES = 0.4  # of hasty dynamics at least, once their motion is chosen and has descended
+HASTE_LEAVES = 0.35  # of hasty dynamics at least, once their motion is chosen and has descended
 DESCENT_LEAVES = 0.87  # of dynamics on average, once their motion has descended
 
 
@@ -120,6 +122,19 @@ class Draft:
     planes: Planes
 
 
+class Coded(NamedTuple):
+    """The frames of a plan, coded.
+
+    Attributes:
+        gops: one or more.
+        cost: J of their dynamics in bits: their size, and the error of frames beyond that of the
+            contents over λ.
+    """
+
+    gops: list[Gop]
+    cost: float
+
+
 class SpatialGopEncoder:
     """Infers and codes the latents of one GOP after another, see `codec.family.GopEncoder`.
 
@@ -179,43 +194,46 @@ class SpatialGopEncoder:
         """Code the frames of a plan as one GOP or, where they move too much for that, as more.
 
         Halving a GOP doubles its content and brings frames nearer to it. That pays once dynamics
-        cost more than `SPLIT_RATIO` times the content; for a GOP alone between cuts more than
-        `LONE_SPLIT_RATIO` times: its halves have a content at each end, not one in the middle.
+        cost more, see `Coded`, than `SPLIT_RATIO` times the content; for a GOP alone between cuts
+        more than `LONE_SPLIT_RATIO` times: its halves have a content at each end, not one in the
+        middle.
         """
-        return self._encode(plan, ClassicalMotion())
+        return self._encode(plan, ClassicalMotion()).gops
 
-    def _encode(self, plan: GopPlan, known: ClassicalMotion) -> list[Gop]:
+    def _encode(self, plan: GopPlan, known: ClassicalMotion) -> Coded:
         splits = self.preset.halves and len(plan.frames) >= 2 * MIN_GOP
         if splits and self._was_split.get(len(plan.frames)):
-            gops = self._encode_split(plan)
-            if gops:
-                return gops
+            coded = self._encode_split(plan)
+            if coded:
+                return coded
         draft = self._infer(plan, known)
         worth_it = splits and self._is_worth_halving(draft)
         if not worth_it:
             draft = self._improve(draft)
-            dynamics = self._dynamics_bytes(draft)
+            dynamics, cost = self._dynamics(draft)
             if max(map(len, [draft.content, *dynamics])) <= MAX_CODER_BYTES:
                 self._was_split[len(plan.frames)] = False
-                return [self._finish(draft, dynamics)]
+                return Coded([self._finish(draft, dynamics)], cost)
         self._was_split[len(plan.frames)] = True
         if len(plan.frames) == 1:
             raise InputVideoError("a frame needs more bytes than the format allows")
-        halves = zip(
-            plan.halves(), draft.inference.classical.halves(draft.inference.plan), strict=True
-        )
-        return [gop for half, motion in halves for gop in self._encode(half, motion)]
+        known_of_halves = draft.inference.classical.halves(draft.inference.plan)
+        return self._encode_halves(plan, *known_of_halves)
+
+    def _encode_halves(self, plan: GopPlan, *known: ClassicalMotion) -> Coded:
+        coded = [self._encode(*half) for half in zip(plan.halves(), known, strict=True)]
+        return Coded([gop for half in coded for gop in half.gops], sum(half.cost for half in coded))
 
     def _is_worth_halving(self, draft: Draft) -> bool:
         """Whether dynamics would cost too much: at a glance or, if that leaves doubt, drafted."""
-        enough = _split_ratio(draft.inference.plan) * len(draft.content)
-        hasty = sum(map(len, self._dynamics_bytes(draft, hasty=True)))
+        enough = _split_ratio(draft.inference.plan) * 8 * len(draft.content)
+        _, hasty = self._dynamics(draft, hasty=True)
         if hasty < enough or HASTE_LEAVES * hasty > enough:
             return hasty > enough
         left = DESCENT_LEAVES if self.preset.motion_steps else 1.0
-        return left * sum(map(len, self._dynamics_bytes(draft))) > enough
+        return left * self._dynamics(draft)[1] > enough
 
-    def _encode_split(self, plan: GopPlan) -> list[Gop]:
+    def _encode_split(self, plan: GopPlan) -> Coded | None:
         """Halves of a plan of a length that was split before; nothing if they might cost too much.
 
         The whole has the content of the second half, and its dynamics cost no less than those of
@@ -224,12 +242,11 @@ class SpatialGopEncoder:
         that was split once is kept split a little longer than a draft of the whole would.)
         """
         before = self._previous, self.cost_before, self.cost_after
-        gops = [gop for half in plan.halves() for gop in self._encode(half, ClassicalMotion())]
-        dynamics = sum(len(segment.payload) for gop in gops for segment in gop.segments)
-        if dynamics > _split_ratio(plan) * len(gops[-1].content):
-            return gops
+        coded = self._encode_halves(plan, ClassicalMotion(), ClassicalMotion())
+        if coded.cost > _split_ratio(plan) * 8 * len(coded.gops[-1].content):
+            return coded
         self._previous, self.cost_before, self.cost_after = before
-        return []
+        return None
 
     def _finish(self, draft: Draft, dynamics: list[bytes]) -> Gop:
         self._previous = draft.planes
@@ -285,11 +302,34 @@ class SpatialGopEncoder:
         coded = self.contents(found.quality).finish(found.content, found.prediction)
         return Draft(found, coded.payload, coded.planes)
 
-    def _dynamics_bytes(self, draft: Draft, *, hasty: bool = False) -> list[bytes]:
-        """Coder bytes of each segment."""
+    def _dynamics(self, draft: Draft, *, hasty: bool = False) -> tuple[list[bytes], float]:
+        """Coder bytes of each segment, and their cost, see `Coded`."""
         coder = SegmentEncoder(self.loaded.tables)
-        self.code_dynamics(draft.inference, draft.planes, coder, hasty=hasty)
-        return coder.finish()
+        z = self.code_dynamics(draft.inference, draft.planes, coder, hasty=hasty)
+        segments = coder.finish()
+        excess = self._excess(draft, z) if self.preset.halves else 0.0
+        return segments, 8 * sum(map(len, segments)) + excess / lagrangian(self.quality)
+
+    def _excess(self, draft: Draft, z: Tensor) -> float:
+        """Squared error of all frames beyond that of the content, by that of some of them.
+
+        Args:
+            draft: the GOP.
+            z: symbols of its dynamics, [T, C, h, w].
+        """
+        found, anchor = draft.inference, draft.inference.plan.anchor
+        frame = floats(found.frames, slice(anchor, anchor + 1))
+        excess = -float(squared_error(frame, draft.planes.picture)) * len(z)
+        steps, ends = self.model.z_steps(found.quality), (draft.planes, found.previous)
+
+        def error(part: slice) -> Tensor:
+            pictures = self.model.synthesize(*ends, z[part].to(steps) * steps)
+            return squared_error(floats(found.frames, part), pictures)
+
+        some = [slice(t, t + 1) for t in range(0, len(z), SAMPLED)]
+        works = [self.crew.submit(partial(error, part)) for part in some]
+        excess += sum(float(work.result()) for work in works) * len(z) / len(some)
+        return max(excess, 0.0)
 
     def _classical_motion(
         self, frames: Yuv, frame: Yuv, anchor: int, previous: Planes | None, known: ClassicalMotion
