@@ -50,7 +50,7 @@ ROUNDING_SHARE = 2.0  # of the stiffness that descent finds: frames to come lean
 LEAST_STIFFNESS = 0.05  # bits a squared symbol
 MIN_GOP = 4  # GOPs are not halved below this
 SPLIT_RATIO = 2.5
-LONE_SPLIT_RATIO = 4.4
+LONE_SPLIT_RATIO = 2.0
 SAMPLED = 4  # one in so many frames says how large errors are
 FINER = 4  # of quality, for each doubling of the frames that lean on a content
 HASTE_LEAVES = 0.35  # of hasty dynamics at least, once their motion is chosen and has descended
@@ -127,8 +127,8 @@ class Coded(NamedTuple):
 
     Attributes:
         gops: one or more.
-        cost: J of their dynamics in bits: their size, and the error of frames beyond that of the
-            contents over λ.
+        cost: J of their dynamics in bits: their size and, of frames between two contents, the error
+            beyond that of the content over λ.
     """
 
     gops: list[Gop]
@@ -202,7 +202,7 @@ class SpatialGopEncoder:
 
     def _encode(self, plan: GopPlan, known: ClassicalMotion) -> Coded:
         splits = self.preset.halves and len(plan.frames) >= 2 * MIN_GOP
-        if splits and self._was_split.get(len(plan.frames)):
+        if splits and plan.refs_previous and self._was_split.get(len(plan.frames)):
             coded = self._encode_split(plan)
             if coded:
                 return coded
@@ -307,7 +307,8 @@ class SpatialGopEncoder:
         coder = SegmentEncoder(self.loaded.tables)
         z = self.code_dynamics(draft.inference, draft.planes, coder, hasty=hasty)
         segments = coder.finish()
-        excess = self._excess(draft, z) if self.preset.halves else 0.0
+        weighs = self.preset.halves and draft.inference.plan.refs_previous
+        excess = self._excess(draft, z) if weighs else 0.0
         return segments, 8 * sum(map(len, segments)) + excess / lagrangian(self.quality)
 
     def _excess(self, draft: Draft, z: Tensor) -> float:
