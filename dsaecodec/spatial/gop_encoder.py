@@ -37,7 +37,6 @@ from dsaecodec.spatial.model import (
     SIDE_CHANNELS,
     SpatialModel,
     encoder_lagrangian,
-    lagrangian,
     motion_stiffness,
     smoothness,
 )
@@ -49,12 +48,11 @@ from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 ROUNDING_SHARE = 2.0  # of the stiffness that descent finds: frames to come lean on what is rounded
 LEAST_STIFFNESS = 0.05  # bits a squared symbol
 MIN_GOP = 4  # GOPs are not halved below this
-SPLIT_RATIO = 2.5
-LONE_SPLIT_RATIO = 2.0
+SPLIT_RATIO = 5.0  # of what dynamics cost in haste to the content
+LONE_SPLIT_RATIO = 2.3
 SAMPLED = 4  # one in so many frames says how large errors are
 FINER = 4  # of quality, for each doubling of the frames that lean on a content
-HASTE_LEAVES = 0.35  # of hasty dynamics at least, once their motion is chosen and has descended
-DESCENT_LEAVES = 0.87  # of dynamics on average, once their motion has descended
+HASTE_COSTS = 1.5  # times what dynamics cost once their motion is chosen and has descended
 
 
 class ClassicalMotion(NamedTuple):
@@ -194,7 +192,7 @@ class SpatialGopEncoder:
         """Code the frames of a plan as one GOP or, where they move too much for that, as more.
 
         Halving a GOP doubles its content and brings frames nearer to it. That pays once dynamics
-        cost more, see `Coded`, than `SPLIT_RATIO` times the content; for a GOP alone between cuts
+        would cost more, see `Coded`, than `SPLIT_RATIO` times the content; for a GOP alone between cuts
         more than `LONE_SPLIT_RATIO` times: its halves have a content at each end, not one in the
         middle.
         """
@@ -225,13 +223,9 @@ class SpatialGopEncoder:
         return Coded([gop for half in coded for gop in half.gops], sum(half.cost for half in coded))
 
     def _is_worth_halving(self, draft: Draft) -> bool:
-        """Whether dynamics would cost too much: at a glance or, if that leaves doubt, drafted."""
-        enough = _split_ratio(draft.inference.plan) * 8 * len(draft.content)
-        _, hasty = self._dynamics(draft, hasty=True)
-        if hasty < enough or HASTE_LEAVES * hasty > enough:
-            return hasty > enough
-        left = DESCENT_LEAVES if self.preset.motion_steps else 1.0
-        return left * self._dynamics(draft)[1] > enough
+        """Whether dynamics would cost too much, by what they would in haste."""
+        _, cost = self._dynamics(draft, hasty=True)
+        return cost > _split_ratio(draft.inference.plan) * 8 * len(draft.content)
 
     def _encode_split(self, plan: GopPlan) -> Coded | None:
         """Halves of a plan of a length that was split before; nothing if they might cost too much.
@@ -243,7 +237,7 @@ class SpatialGopEncoder:
         """
         before = self._previous, self.cost_before, self.cost_after
         coded = self._encode_halves(plan, ClassicalMotion(), ClassicalMotion())
-        if coded.cost > _split_ratio(plan) * 8 * len(coded.gops[-1].content):
+        if HASTE_COSTS * coded.cost > _split_ratio(plan) * 8 * len(coded.gops[-1].content):
             return coded
         self._previous, self.cost_before, self.cost_after = before
         return None
@@ -309,7 +303,7 @@ class SpatialGopEncoder:
         segments = coder.finish()
         weighs = self.preset.halves and draft.inference.plan.refs_previous
         excess = self._excess(draft, z) if weighs else 0.0
-        return segments, 8 * sum(map(len, segments)) + excess / lagrangian(self.quality)
+        return segments, 8 * sum(map(len, segments)) + excess / self.lmbda
 
     def _excess(self, draft: Draft, z: Tensor) -> float:
         """Squared error of all frames beyond that of the content, by that of some of them.
