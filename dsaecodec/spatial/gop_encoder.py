@@ -192,9 +192,9 @@ class SpatialGopEncoder:
         """Code the frames of a plan as one GOP or, where they move too much for that, as more.
 
         Halving a GOP doubles its content and brings frames nearer to it. That pays once dynamics
-        would cost more, see `Coded`, than `SPLIT_RATIO` times the content; for a GOP alone between cuts
-        more than `LONE_SPLIT_RATIO` times: its halves have a content at each end, not one in the
-        middle.
+        would cost more, see `Coded`, than `SPLIT_RATIO` times the content; for a GOP alone between
+        cuts more than `LONE_SPLIT_RATIO` times: its halves have a content at each end, not one in
+        the middle.
         """
         return self._encode(plan, ClassicalMotion()).gops
 
