@@ -250,7 +250,7 @@ def test_times_rise_whatever_comes() -> None:
 
 
 def test_presets_trade_time_for_size() -> None:
-    frames = [frame for frame in drawn(3, 48, 64) for _ in range(11)]
+    frames = drawn(1, 48, 64) * 33
     found = {name: encoded(frames, preset=name)[1] for name in PRESETS}
     assert found["fast"].gops > found["medium"].gops
     assert found["slow"].gain is not None and found["slow"].gain > 0
