@@ -22,8 +22,10 @@ from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ConfigError, InputVideoError, UsageError
 from dsaecodec.metrics import mse
 from dsaecodec.model_io import load_model
-from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
+from dsaecodec.spatial.gop_encoder import SAMPLED, SpatialGopEncoder, finer
+from dsaecodec.spatial.inference import ClassicalMotion
 from dsaecodec.spatial.model import encoder_lagrangian
+from dsaecodec.spatial.pictures import floats, squared_error, to_tensors
 from dsaecodec.video import Frame420, VideoInfo, rgb_to_420
 
 RATE = 48000
@@ -281,3 +283,37 @@ def test_refinement_saves_what_it_says() -> None:
     assert gain > 0.01
     assert 1 - costs[1] / costs[0] == pytest.approx(gain, abs=0.01)
     assert costs[0] == pytest.approx(encoder.cost_before, rel=0.02)
+
+
+def test_gops_are_finer_the_more_frames_lean_on_their_content() -> None:
+    frames = tuple(drawn(1, 48, 64) * 64)
+    lone = [finer(GopPlan(frames[:n], n // 2, False)) for n in range(1, 65)]
+    between = [finer(GopPlan(frames[:n], n - 1, True)) for n in range(1, 65)]
+    assert lone == sorted(lone) and between == sorted(between)
+    assert lone[0] == 0 < lone[-1] and between[0] < 0 < between[-1]
+    for asked in (0, 50, 97, 100):
+        data, _ = encoded(list(frames[:40]), quality=asked)
+        (gop,) = bitstream.split(data)[1]
+        assert gop.quality == min(asked + lone[39], 100)
+
+
+def test_the_cost_of_dynamics_counts_their_error() -> None:
+    """That beyond the error of the content, by decoded pixels; of lone GOPs bits alone."""
+    loaded, frames = load_model(device="cpu"), drawn(8, 48, 64)
+    encoder = SpatialGopEncoder(loaded, 48, 64, 20)
+    with limited_threads(1):
+        first = encoder._encode(GopPlan(tuple(frames[:1]), 0, False), ClassicalMotion())
+        rest = encoder._encode(GopPlan(tuple(frames[1:]), 6, True), ClassicalMotion())
+    header = bitstream.Header(loaded.identity, 64, 48, FPS, bitstream.Colour(1, False))
+    shown = list(decoder(bitstream.join(header, [*first.gops, *rest.gops])))[1:]
+    errors = [
+        48 * 64 * (mse(a.y, b.y) + (mse(a.u, b.u) + mse(a.v, b.v)) / 2)
+        for a, b in zip(frames[1:], shown, strict=True)
+    ]
+    content = encoder._previous
+    assert content is not None
+    whole = floats(to_tensors(frames[-1:], 48, 64), slice(0, 1))
+    excess = 7 * (np.mean(errors[::SAMPLED]) - float(squared_error(whole, content.picture)))
+    bits = [8 * len(coded.gops[0].segments[0].payload) for coded in (first, rest)]
+    assert first.cost == bits[0] and excess > 0
+    assert rest.cost == pytest.approx(bits[1] + excess / encoder_lagrangian(20), rel=0.02)

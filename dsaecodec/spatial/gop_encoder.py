@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -26,13 +26,12 @@ from dsaecodec.model_io import LoadedModel
 from dsaecodec.spatial.alignment import align
 from dsaecodec.spatial.content_encoder import ContentEncoder
 from dsaecodec.spatial.gop_coder import (
-    ContentTargets,
     LazyTargets,
     Target,
     code_dynamics,
     iter_dynamics,
 )
-from dsaecodec.spatial.kinematics import Place
+from dsaecodec.spatial.inference import ClassicalMotion, Draft, Inference
 from dsaecodec.spatial.model import (
     SIDE_CHANNELS,
     SpatialModel,
@@ -53,71 +52,6 @@ LONE_SPLIT_RATIO = 2.3
 SAMPLED = 4  # one in so many frames says how large errors are
 FINER = 4  # of quality, for each doubling of the frames that lean on a content
 HASTE_COSTS = 1.5  # times what dynamics cost once their motion is chosen and has descended
-
-
-class ClassicalMotion(NamedTuple):
-    """Motion of a GOP's frames against two planes, as far as it is known, see `motion`."""
-
-    to_previous: Tensor | None = None  # [1, T, 2, h, w]
-    to_current: Tensor | None = None
-
-    def halves(self, plan: GopPlan) -> tuple[ClassicalMotion, ClassicalMotion]:
-        """What is known of the halves of a plan: they keep the planes at its two ends."""
-        if not plan.refs_previous or plan.anchor != len(plan.frames) - 1:
-            return ClassicalMotion(), ClassicalMotion()
-        assert self.to_previous is not None and self.to_current is not None
-        middle = len(plan.halves()[0].frames)
-        return (
-            ClassicalMotion(to_previous=self.to_previous[:, :middle]),
-            ClassicalMotion(to_current=self.to_current[:, middle:]),
-        )
-
-
-@dataclass(frozen=True)
-class Inference:
-    """What was inferred of a GOP, before rounding.
-
-    Attributes:
-        plan: the GOP.
-        quality: that it is coded at.
-        frames: its frames, on the device, int8 as of `to_tensors`.
-        content: its targets.
-        prediction: what content is added to, None if it stands alone.
-        motion: target of the first `SIDE_CHANNELS` channels of z_t.
-        classical: what it comes from.
-        previous: planes that frames also use, None if they use their own alone.
-    """
-
-    plan: GopPlan
-    quality: int
-    frames: Yuv
-    content: ContentTargets
-    prediction: Yuv | None
-    motion: Target
-    classical: ClassicalMotion
-    previous: Planes | None
-
-    @property
-    def place(self) -> Place:
-        """Where the frames are."""
-        known = self.content.motion
-        motion = None if known is None else known.values
-        return Place.whole(len(self.plan.frames), self.plan.refs_previous, motion)
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A GOP whose content is coded.
-
-    Attributes:
-        inference: what is coded, and the targets of its dynamics.
-        content: coder bytes.
-        planes: what they decode to.
-    """
-
-    inference: Inference
-    content: bytes
-    planes: Planes
 
 
 class Coded(NamedTuple):

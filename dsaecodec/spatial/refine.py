@@ -35,7 +35,8 @@ from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
 if TYPE_CHECKING:
     from dsaecodec.spatial.content import ContentSymbols
-    from dsaecodec.spatial.gop_encoder import Inference, SpatialGopEncoder
+    from dsaecodec.spatial.gop_encoder import SpatialGopEncoder
+    from dsaecodec.spatial.inference import Inference
 
 CURVATURE = 0.7  # of J in f against that of error in all frames: they blend two contents
 DAMPING = 0.7  # share of a step that is taken at first
