@@ -6,20 +6,26 @@ All are golden streams with something changed, and CRCs that hold unless said ot
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
 
-from bitstream import Gop, Segment, SymbolEncoder, join, split
+from bitstream import FrequencyTables, Gop, MalformedError, Segment, SymbolEncoder, join, split
+from bitstream.limits import MAX_PREDICTED
 from dsaecodec.model_io import load_model
+from dsaecodec.spatial.gop_coder import code_content, iter_dynamics
+from dsaecodec.spatial.kinematics import Place
+from dsaecodec.spatial.pictures import grid_size
 from tests.fuzz.parts import BYTE, RAW, SIGNED, VARINT, Field, Part, Stream, take_apart
 from tests.fuzz.seeds import GOLDEN, repeated, with_sound
 
 FOLDER = Path(__file__).parent / "corpus"
 GOPS, EVERYTHING = "v1-natural-three-gops", "v2-natural-everything"
 COMPACT, SPRITES = "v2-natural-compact", "v3-sprites"
+PREDICTED = "v2-predicted-everything"
 SYMBOL_LIMIT = 1 << 30
 
 
@@ -149,34 +155,73 @@ def wrong_signature() -> bytes:
     return b"DSZ\x02" + header.pack() + packed
 
 
+class Says:
+    """A coder that encodes what it is told to.
+
+    Args:
+        tables: of the model.
+        first: the only symbol of the first call, less what its table is about.
+        rest: every other symbol, likewise.
+    """
+
+    def __init__(self, tables: FrequencyTables, first: int, rest: int) -> None:
+        self.encoder, self._next, self._rest = SymbolEncoder(tables), first, rest
+
+    def code(self, table_index: np.ndarray, symbols: object) -> np.ndarray:
+        """What a decoder would say: the symbol."""
+        said = np.full(table_index.shape, self._next, np.int32)
+        self._next = self._rest
+        return self.encoder.code(table_index, said)
+
+
 def with_symbols(value: int) -> bytes:
     """A stream whose every symbol is as far from its prior's mean as the format allows."""
-    header, gops = split(golden(COMPACT))
+    header, _ = split(golden(COMPACT))
     loaded = load_model(None, "cpu", header.model)
-
-    class Far:
-        """A coder that encodes the same symbol everywhere."""
-
-        def __init__(self) -> None:
-            self.encoder = SymbolEncoder(loaded.tables)
-
-        def code(self, table_index: np.ndarray, symbols: object) -> np.ndarray:
-            """What a decoder would say: the symbol."""
-            far = np.full(table_index.shape, value, np.int32)
-            return self.encoder.code(table_index, far)
-
-    from dsaecodec.spatial.gop_coder import code_content, iter_dynamics
-    from dsaecodec.spatial.kinematics import Place
-    from dsaecodec.spatial.pictures import grid_size
-
     size = grid_size(header.height, header.width)
-    content, dynamics = Far(), Far()
+    content, dynamics = (Says(loaded.tables, value, value) for _ in range(2))
     code_content(loaded.spatial, content, size, 50, None)
     frames = 2
     list(iter_dynamics(loaded.spatial, dynamics, size, 50, Place.whole(frames, False), None))
     segment = Segment(0, frames, dynamics.encoder.finish())
-    assert gops
     return join(header, [Gop(50, False, frames, content.encoder.finish(), (segment,))])
+
+
+def with_content(first: int, rest: int) -> bytes:
+    """A stream whose second content says other symbols, the first whether it is predicted."""
+    header, gops = split(golden(PREDICTED))
+    loaded = load_model(None, "cpu", header.model)
+    coder = Says(loaded.tables, first, rest)
+    with suppress(MalformedError):
+        size = grid_size(header.height, header.width)
+        code_content(loaded.spatial, coder, size, gops[1].quality, None)
+    return join(
+        header, [gops[0], replace(gops[1], content=coder.encoder.finish(), times=None, sound=())]
+    )
+
+
+def predicted_from_nothing() -> bytes:
+    """Contents that are predicted, in GOPs that refer to none."""
+    header, gops = split(golden(PREDICTED))
+    return join(header, [replace(gops[1], refs_previous=False, times=None, sound=())])
+
+
+def predicted_without_end() -> bytes:
+    """More predicted contents in a row than the format allows, of one frame of 16x16 each."""
+    header, _ = split(golden(PREDICTED))
+    loaded = load_model(None, "cpu", header.model)
+    size, quality = (1, 1), 50
+
+    def quiet(predicted: bool) -> Gop:
+        content = Says(loaded.tables, predicted - 1, 0)
+        motion = code_content(loaded.spatial, content, size, quality, None).motion
+        place, dynamics = Place.whole(1, predicted, motion), Says(loaded.tables, 0, 0)
+        list(iter_dynamics(loaded.spatial, dynamics, size, quality, place, None))
+        segment = Segment(0, 1, dynamics.encoder.finish())
+        return Gop(quality, predicted, 1, content.encoder.finish(), (segment,))
+
+    gops = [quiet(False), *[quiet(True)] * (MAX_PREDICTED + 1)]
+    return join(replace(header, width=16, height=16, sound=None), gops)
 
 
 def noise(size: int) -> bytes:
@@ -253,6 +298,14 @@ CORPUS = [
             lambda: with_symbols(SYMBOL_LIMIT)),
     Hostile("symbols-least", "every symbol -2^30 from its mean", "file",
             lambda: with_symbols(-SYMBOL_LIMIT)),
+    Hostile("predicted-first", "a content predicted from the GOP before, of which there is none",
+            "symbols: MalformedError", predicted_from_nothing),
+    Hostile("predicted-row", "261 contents in a row, each predicted from the one before",
+            "symbols: MalformedError", predicted_without_end),
+    Hostile("predicted-neither", "a content that says 2 where 0 or 1 say whether it is predicted",
+            "symbols: MalformedError", lambda: with_content(1, 0)),
+    Hostile("predicted-farthest", "f_motion and what is lacking 2^30 from their means", "file",
+            lambda: with_content(0, SYMBOL_LIMIT)),
     Hostile("regression-colour-rgb", "RGB of a model that makes 4:2:0: planes of two sizes",
             "symbols: MalformedError", lambda: changed(EVERYTHING, as_rgb)),
     Hostile("model-other", "a stream of one family that names a model of the other",
