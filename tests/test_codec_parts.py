@@ -282,7 +282,8 @@ def test_refinement_saves_what_it_says() -> None:
     gain = 1 - encoder.cost_after / encoder.cost_before
     assert gain > 0.01
     assert 1 - costs[1] / costs[0] == pytest.approx(gain, abs=0.01)
-    assert costs[0] == pytest.approx(encoder.cost_before, rel=0.02)
+    # by distributions that the tables were fitted from: these take a little less
+    assert 0.96 * encoder.cost_before < costs[0] < 1.01 * encoder.cost_before
 
 
 def test_gops_are_finer_the_more_frames_lean_on_their_content() -> None:
