@@ -202,7 +202,7 @@ class PriorStage(Stage):
             for said, symbols in gop.said(model):
                 integer, fraction = likelihood.split_mean(said.mean)
                 index = likelihood.table_index(fraction, said.index)
-                table, offset = (x.to(torch.int32).numpy() for x in (index, symbols - integer))
+                table, offset = (x.int().cpu().numpy() for x in (index, symbols - integer))
                 census.add(table, offset)
         return census.tables()
 

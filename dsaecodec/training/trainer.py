@@ -160,7 +160,8 @@ class Trainer:
         if judge and logs and place is None and self._stages:
             self._judge(judge, logs, self._stages[0], 0)
         for name in self._stages:
-            if self.done[name] < self._steps_of(name) or name == PriorStage.name:
+            lacks_tables = name == PriorStage.name and self._tables is None
+            if self.done[name] < self._steps_of(name) or lacks_tables:
                 stage = self._make_stage(name, stops)
                 if stage is None or not self._run_stage(stage, logs, judge, stops):
                     return False
@@ -170,9 +171,15 @@ class Trainer:
 
     def _fit_tables(self, stage: PriorStage, stops: Callable[[], bool]) -> bool:
         """Tables for what the fitted priors say; False if something stopped that."""
-        if self.team.leads:
-            self._tables = stage.fitted_tables(self.model, stops)
-        return self._tables is not None or not self.team.leads
+        if not self.team.leads:
+            return True
+        self._tables = tables = stage.fitted_tables(self.model, stops)
+        state = self.folder.load_checkpoint(self.info)
+        if tables is None or state is None:
+            return False
+        state["tables"] = [torch.from_numpy(part) for part in (tables.freqs, tables.half_widths)]
+        self.folder.save_checkpoint(self.info, state)
+        return True
 
     def _run_stage(
         self,
@@ -388,6 +395,8 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.done.update(state["done"])
         self._seconds, self._window = state["seconds"], state["window"]
+        if "tables" in state:
+            self._tables = FrequencyTables(*(part.numpy() for part in state["tables"]))
         if self.done[state["stage"]] < self._steps_of(state["stage"]):
             self._optimizer_state = state["optimizer"]
 

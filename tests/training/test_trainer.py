@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from dsaecodec.errors import ConfigError, OutputError
 from dsaecodec.exact import check_bound
 from dsaecodec.model_io import load_model, read_weights
+from dsaecodec.tables import build_tables
 from dsaecodec.training import trainer as trainer_module
 from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.folder import RunFolder, RunInfo
@@ -108,6 +111,19 @@ def test_the_model_says_what_made_it(whole, tiny):
     assert TrainConfig.from_table(training["config"]) == tiny
     assert training["steps"] == {"content": 3, "clips": 3, "priors": 2}
     assert training["data"] == ["here"]
+
+
+def test_a_run_ends_with_fitted_tables_and_keeps_them(whole, tiny, begin: Begin, tmp_path):
+    """A finished run that is gone on with does nothing anew, its symbols are not needed."""
+    weights = RunFolder(whole).weights
+    tables, first = load_model(str(weights), "cpu").tables, build_tables()
+    assert np.array_equal(tables.half_widths, first.half_widths)
+    assert not np.array_equal(tables.freqs, first.freqs)
+    root = tmp_path / whole.name
+    shutil.copytree(whole, root, ignore=shutil.ignore_patterns("symbols"))
+    outcome = begin(root, tiny).run()
+    assert outcome.finished and not RunFolder(root).symbols.exists()
+    assert RunFolder(root).weights.read_bytes() == weights.read_bytes()
 
 
 def test_each_stage_moves_what_it_should(whole, tiny, begin: Begin, tmp_path):
