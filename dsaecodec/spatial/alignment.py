@@ -16,7 +16,7 @@ to motion is taken as given in each step. Where the prior is kinematic, s_t are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -30,6 +30,8 @@ from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel
 from dsaecodec.spatial.motion import BLOCK, sample, smooth
 from dsaecodec.spatial.synthesis import Motion, Planes, expand_planes
 
+ROUNDING_SHARE = 2.0  # of the stiffness that descent finds: frames to come lean on what is rounded
+LEAST_STIFFNESS = 0.05  # bits a squared symbol
 PRICE = 2.8  # bits a symbol of innovation
 EPSILON = 0.05  # squared symbols
 LONGEST_STEP = 0.8  # symbols
@@ -68,7 +70,7 @@ def align(
 
     Returns:
         Symbols before rounding, [T, 5, h, w], and the squared error over λ, in bits, that missing
-        each by one costs, of the same shape.
+        each by one is charged, of the same shape.
     """
     previous, current = planes
     unit = model.z_steps(quality)[:, :SIDE_CHANNELS].detach()
@@ -89,15 +91,79 @@ def align(
             return _error_terms(F.avg_pool2d(frames, 2), small, dense, unit, 2)
         return _error_terms(frames, large, dense, unit, 1)
 
+    def terms(symbols: Tensor, coarse: bool) -> tuple[Tensor, Tensor]:
+        works = [crew.submit(partial(part_of_step, symbols[part], part, coarse)) for part in parts]
+        slope, curvature = zip(*(work.result() for work in works), strict=True)
+        return torch.cat(slope), torch.cat(curvature)
+
+    return _descend(terms, motion, start, basis, free, lmbda, steps)
+
+
+def align_content(
+    model: SpatialModel,
+    luma: Tensor,
+    before: Planes,
+    motion: Tensor,
+    quality: int,
+    lmbda: float,
+    steps: int,
+) -> tuple[Tensor, Tensor]:
+    """The same for f_motion: what the content before, moved, lacks of a frame is f.
+
+    Args:
+        model, quality, lmbda, steps: as in `align`.
+        luma: of the frame that the content is inferred from, [1, 1, H, W], code values - 128.
+        before: planes of the content before.
+        motion: in symbols, [1, 2, h, w].
+
+    Returns:
+        As `align`, [1, 2, h, w] both.
+    """
+    unit = torch.ones_like(model.z_steps(quality)[:, :SIDE_CHANNELS])
+    unit[:, MEAN] = 2 * model.z_steps(quality)[:, HALF].detach()
+    small, large = _halved(before.picture.luma), before.luma2
+    half_size = F.avg_pool2d(luma, 2)
+
+    def terms(symbols: Tensor, coarse: bool) -> tuple[Tensor, Tensor]:
+        flow = _fine(symbols[:, MEAN] * unit[:, MEAN], 2)
+        check_finite(flow)
+        dense = Motion(flow, flow, torch.zeros_like(flow[:, :1]))
+        if coarse:
+            return _error_terms(half_size, (small, small), dense, unit, 2)
+        return _error_terms(luma, (large, large), dense, unit, 1)
+
+    motion = F.pad(motion, (0, 0, 0, 0, 0, SIDE_CHANNELS - motion.shape[1]))
+    basis = torch.eye(SIDE_CHANNELS).to(unit)[None]
+    start, free = torch.zeros_like(motion), _mean_alone(unit)
+    motion, stiffness = _descend(terms, motion, start, basis, free, lmbda, steps)
+    return motion[:, MEAN], stiffness[:, MEAN]
+
+
+def _descend(
+    terms: Callable[[Tensor, bool], tuple[Tensor, Tensor]],
+    motion: Tensor,
+    start: Tensor,
+    basis: Tensor,
+    free: Tensor,
+    lmbda: float,
+    steps: int,
+) -> tuple[Tensor, Tensor]:
+    """Some steps from `motion`, [T, 5, h, w].
+
+    Args:
+        terms: gradient and upper Hessian of squared error by symbols, see `_error_terms`; also
+            told whether pictures of half the size will do.
+        motion: where to begin.
+        start: what the first frame's motion is compared to.
+        basis: symbols from lifted ones, [T, 5, 5].
+        free: 1 for channels that move, else 0, [1, 5, 1, 1].
+        lmbda, steps: as in `align`.
+    """
     motion = _mapped(torch.linalg.inv(basis), motion)
     before, curvature = motion, torch.empty(0)
     for step in range(steps):
         before, motion = motion, motion + MOMENTUM * (motion - before)
-        coarse = step < steps * COARSE
-        seen = _mapped(basis, motion)
-        works = [crew.submit(partial(part_of_step, seen[part], part, coarse)) for part in parts]
-        slope, curvature = (torch.cat(x) for x in zip(*(w.result() for w in works), strict=True))
-        slope, curvature = slope / lmbda, curvature / lmbda
+        slope, curvature = (x / lmbda for x in terms(_mapped(basis, motion), step < steps * COARSE))
         rate_slope, rate_curvature = _rate_terms(motion, start)
         diagonal = torch.diag_embed((rate_curvature + DAMPING).permute(0, 2, 3, 1))
         slope = _mapped(basis.mT, slope)
@@ -107,7 +173,8 @@ def align(
         move = move.permute(0, 3, 1, 2) * free
         motion = motion + move.clamp(-LONGEST_STEP, LONGEST_STEP)
     check_finite(motion)
-    return _mapped(basis, motion), curvature[:, OWN] / 2
+    stiffness = ROUNDING_SHARE * curvature[:, OWN] / 2 + LEAST_STIFFNESS
+    return _mapped(basis, motion), stiffness
 
 
 def _steady(place: Place, like: Tensor) -> Tensor:

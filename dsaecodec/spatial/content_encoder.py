@@ -15,13 +15,15 @@ from bitstream import SymbolEncoder
 from dsaecodec.codec.symbols import Coder, Unheard
 from dsaecodec.codec.threads import Crew
 from dsaecodec.model_io import LoadedModel
+from dsaecodec.spatial.alignment import align_content
 from dsaecodec.spatial.content import ContentSymbols
 from dsaecodec.spatial.gop_coder import ContentTargets, Target, code_content, code_motion, fixed
 from dsaecodec.spatial.kinematics import HALF
-from dsaecodec.spatial.model import CONTENT_REACH, encoder_lagrangian, motion_stiffness
+from dsaecodec.spatial.model import CONTENT_REACH, encoder_lagrangian
 from dsaecodec.spatial.pictures import squared_error
 from dsaecodec.spatial.synthesis import Planes, Yuv
 
+MOTION_STEPS = 5  # of descent
 LEANING = 8.0  # frames that lean on a content, where two ways to code it are compared
 
 
@@ -100,7 +102,7 @@ class ContentEncoder:
         return self.finish(self._targets(frame, None, None), None)
 
     def _predicted(self, frame: Yuv, previous: Planes, vectors: Tensor) -> CodedContent:
-        half = self._motion(frame, vectors)
+        half = self._motion(frame, previous, vectors)
         prediction = self._model.predict_content(
             previous, half.float().to(self._loaded.device), self._quality
         )
@@ -113,11 +115,12 @@ class ContentEncoder:
         stiffness = CONTENT_REACH * steps.square() / self._lmbda
         return ContentTargets(fixed(hyper.cpu()), Target(scaled.cpu(), stiffness.cpu()), motion)
 
-    def _motion(self, frame: Yuv, vectors: Tensor) -> Tensor:
-        """f_motion [1, 2, h, w] of vectors to the content before: symbols, float64, on the CPU."""
-        double = 2 * self._model.z_steps(self._quality)[:, HALF]
-        stiffness = motion_stiffness(frame.luma)[:, :2] * double.square() / self._lmbda
-        target = Target((vectors / double).cpu(), stiffness.cpu())
+    def _motion(self, frame: Yuv, previous: Planes, vectors: Tensor) -> Tensor:
+        """f_motion [1, 2, h, w] from vectors to planes: symbols, float64, on the CPU."""
+        motion = vectors / (2 * self._model.z_steps(self._quality)[:, HALF])
+        setting = (self._quality, self._lmbda, MOTION_STEPS)
+        values, stiffness = align_content(self._model, frame.luma, previous, motion, *setting)
+        target = Target(values.cpu(), stiffness.cpu())
         return code_motion(self._model, Unheard(), self._size, self._quality, target)
 
     def _cost(self, frame: Yuv, coded: CodedContent) -> float:

@@ -44,8 +44,6 @@ from dsaecodec.spatial.pictures import chunk_frames, floats, grid_size, squared_
 from dsaecodec.spatial.refine import Refiner
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
-ROUNDING_SHARE = 2.0  # of the stiffness that descent finds: frames to come lean on what is rounded
-LEAST_STIFFNESS = 0.05  # bits a squared symbol
 MIN_GOP = 4  # GOPs are not halved below this
 SPLIT_RATIO = 5.0  # of what dynamics cost in haste to the content
 LONE_SPLIT_RATIO = 2.3
@@ -218,7 +216,6 @@ class SpatialGopEncoder:
         values, stiffness = align(
             self.model, found.frames.luma, ends, motion, found.place, *setting
         )
-        stiffness = ROUNDING_SHARE * stiffness + LEAST_STIFFNESS
         stiffness[:, -1] = math.inf
         return replace(found, motion=Target(values.cpu(), stiffness.cpu()))
 

@@ -21,6 +21,7 @@ from dsaecodec.spatial.kinematics import HALF, LARGEST_RATIO, MEAN, RATIO_ONE
 from dsaecodec.spatial.motion import gradients, sample
 from dsaecodec.spatial.posterior import ContentPosterior, DynamicsPosterior
 from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior
+from dsaecodec.spatial.softening import soften
 from dsaecodec.spatial.synthesis import (
     DC_CHANNELS,
     NUM_COEFFICIENTS,
@@ -48,6 +49,7 @@ class SpatialConfig:
         residual_chroma: coefficients of each chroma plane that z_t carries.
         kinematic: 1 if the prior of z_t knows motion at constant velocity, see `kinematics`.
         predicted: 1 if contents can be predicted from the one before.
+        softened: 1 if such a prediction is weighed by how certain its motion is, see `softening`.
     """
 
     hyper_channels: int = 16
@@ -55,6 +57,7 @@ class SpatialConfig:
     residual_chroma: int = 16
     kinematic: int = 0
     predicted: int = 0
+    softened: int = 0
 
     @property
     def z_channels(self) -> int:
@@ -155,7 +158,8 @@ class SpatialModel(nn.Module):
         """
         vectors = 2 * motion * self.z_steps(quality)[:, HALF]
         fine = F.interpolate(vectors, scale_factor=2, mode="bilinear", align_corners=False)
-        return self.frame_synthesis.warp(before, fine)
+        moved = self.frame_synthesis.warp(before, fine)
+        return soften(moved, vectors) if self.config.softened else moved
 
     def synthesize_content(
         self, f_hat: Tensor, quality: int, prediction: Yuv | None = None

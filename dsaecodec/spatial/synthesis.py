@@ -42,6 +42,11 @@ class Planes(NamedTuple):
     features: Tensor  # [N, 8, H/8, W/8]
 
 
+def dct_order(size: int) -> list[int]:
+    """Raster indices of a block's coefficients by rising frequency."""
+    return sorted(range(size * size), key=lambda i: (i // size + i % size, max(divmod(i, size))))
+
+
 @lru_cache(maxsize=2)
 def dct_matrix(size: int) -> Tensor:
     """Orthonormal 2-D DCT-II of size × size blocks, rows ordered by frequency: [size², size²]."""
@@ -50,8 +55,7 @@ def dct_matrix(size: int) -> Tensor:
     basis *= math.sqrt(2 / size)
     basis[0] *= math.sqrt(0.5)
     full = np.kron(basis, basis)
-    order = sorted(range(size * size), key=lambda i: (i // size + i % size, max(divmod(i, size))))
-    return torch.from_numpy(full[order].astype(np.float32))
+    return torch.from_numpy(full[dct_order(size)].astype(np.float32))
 
 
 def transform_matrix(luma: int = 256, chroma: int = 64) -> Tensor:
