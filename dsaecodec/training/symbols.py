@@ -113,16 +113,15 @@ def encode_shot(
     for plan in plan_gops(islice(frames, gop if lone else LONGEST), gop):
         with limited_threads(None):
             for data in encoder.encode(plan):
-                coder = SymbolDecoder(data.content, loaded.tables)
-                content = code_content(loaded.spatial, coder, size, quality, None)
+                coder, setting = SymbolDecoder(data.content, loaded.tables), (size, data.quality)
+                content = code_content(loaded.spatial, coder, *setting, None)
                 coder = SymbolDecoder(data.segments[0].payload, loaded.tables)
                 place = Place.whole(data.num_frames, data.refs_previous, content.motion)
-                setting = (size, quality, place)
-                z = _narrow(code_dynamics(loaded.spatial, coder, *setting, None))
+                z = _narrow(code_dynamics(loaded.spatial, coder, *setting, place, None))
                 content = ContentSymbols(*map(_narrow, content))
                 num_bytes = len(data.content) + len(data.segments[0].payload)
                 pixels = height * width * data.num_frames
-                facts = (quality, data.refs_previous, pixels)
+                facts = (data.quality, data.refs_previous, pixels)
                 coded.append(CodedGop(*facts, content, z, num_bytes))
     return coded
 
