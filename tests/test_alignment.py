@@ -18,7 +18,8 @@ from dsaecodec.draw import moving_layers
 from dsaecodec.metrics import mse
 from dsaecodec.model_io import load_model
 from dsaecodec.spatial import alignment
-from dsaecodec.spatial.alignment import EPSILON, PRICE, align
+from dsaecodec.spatial.alignment import EPSILON, PRICE, align, align_content
+from dsaecodec.spatial.content_encoder import MOTION_STEPS
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import SpatialConfig, SpatialModel, encoder_lagrangian
 from dsaecodec.spatial.motion import smooth
@@ -139,3 +140,20 @@ def test_descent_lowers_what_a_file_costs(quality, monkeypatch):
         )
         costs.append(error * 96 * 128 / encoder_lagrangian(quality) + 8 * len(sink.getvalue()))
     assert costs[1] < 0.97 * costs[0]
+
+
+def test_motion_of_a_content_descends_to_what_moved_it():
+    """From half a pixel beside it, at a price of bits that two contents more than pay."""
+    model = SpatialModel(SpatialConfig()).requires_grad_(False)
+    before, luma = planes_of(waves()), waves(1.0, -2.0)
+    double = 2 * model.z_steps(80)[:, 2:4]
+    truth = torch.tensor([1.0, -2.0]).view(1, 2, 1, 1) / double
+    begin = (truth + torch.tensor([0.5, 0.5]).view(1, 2, 1, 1) / double).expand(1, 2, 4, 6)
+    found, stiffness = align_content(
+        model, luma, before, begin, 80, encoder_lagrangian(80), MOTION_STEPS
+    )
+    inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))
+    off, was = ((x - truth)[inner].abs().mean() for x in (found, begin))
+    assert float(off) < 0.35 * float(was)
+    assert found.shape == stiffness.shape == begin.shape
+    assert bool((stiffness > 0).all())

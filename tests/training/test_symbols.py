@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+import pytest
 import torch
 
+from dsaecodec.draw import moving_layers
+from dsaecodec.model_io import load_model
 from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.stages import HELD_OUT, PriorStage
-from dsaecodec.training.symbols import choose
+from dsaecodec.training.symbols import choose, encode_shot
+from dsaecodec.video import rgb_to_420
 
 
 def test_of_few_shots_each_comes_as_often_and_at_other_qualities(tmp_path):
@@ -45,3 +50,18 @@ def test_shots_that_judge_are_not_fitted():
     assert held == {0, HELD_OUT} and len(judged) == 4
     assert all(id(gop) not in judged for gops in stage._shots for gop in gops)
     assert len(stage._shots) == len(coded) - 4
+
+
+def test_symbols_of_gops_cost_what_their_bytes_say():
+    """GOPs have qualities of their own, around the one that is asked for."""
+    frames = [rgb_to_420(picture) for picture in moving_layers(36, 64, 96, 5)]
+    luma = torch.stack([torch.from_numpy(frame.y) for frame in frames])
+    chroma = torch.stack([torch.from_numpy(np.stack([f.u, f.v])) for f in frames])
+    loaded = load_model("natural", "cpu")
+    coded = encode_shot(loaded, Shot("drawn", luma, chroma), 40, 32)
+    assert sum(gop.num_frames for gop in coded) == 36
+    assert {gop.quality for gop in coded} > {40}
+    with torch.no_grad():
+        for gop in coded:
+            bits = float(sum(gop.bits(loaded.spatial)))
+            assert bits == pytest.approx(8 * gop.num_bytes, rel=0.1, abs=64)
