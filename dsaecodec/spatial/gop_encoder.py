@@ -6,9 +6,10 @@ frames ─ ContentEncoder ─► f, planes ─ infer_motion ─► motion ─ co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from typing import NamedTuple
 
 import torch
@@ -45,11 +46,28 @@ from dsaecodec.spatial.refine import Refiner
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
 MIN_GOP = 4  # GOPs are not halved below this
-SPLIT_RATIO = 5.0  # of what dynamics cost in haste to the content
+DOUBTFUL_RATIO, SPLIT_RATIO = 2.0, 7.0  # of what dynamics cost in haste to the content
 LONE_SPLIT_RATIO = 2.3
+LEAST_GAIN = 0.05  # of a whole's bits, by halves
+WORTH = 2.5  # λ: what bits save elsewhere, by a finer quality
 SAMPLED = 4  # one in so many frames says how large errors are
 FINER = 4  # of quality, for each doubling of the frames that lean on a content
 HASTE_COSTS = 1.5  # times what dynamics cost once their motion is chosen and has descended
+
+
+class Cost(NamedTuple):
+    """What a GOP's dynamics are like.
+
+    Attributes:
+        bits: of the coder.
+        error: squared, of all frames, by that of some of them; 0 of a GOP that uses its own
+            content alone.
+        excess: of it, beyond that of the content.
+    """
+
+    bits: float
+    error: float
+    excess: float
 
 
 class Coded(NamedTuple):
@@ -57,8 +75,7 @@ class Coded(NamedTuple):
 
     Attributes:
         gops: one or more.
-        cost: J of their dynamics in bits: their size and, of frames between two contents, the error
-            beyond that of the content over λ.
+        cost: of their dynamics in bits, see `SpatialGopEncoder.encode`.
     """
 
     gops: list[Gop]
@@ -123,44 +140,78 @@ class SpatialGopEncoder:
     def encode(self, plan: GopPlan) -> list[Gop]:
         """Code the frames of a plan as one GOP or, where they move too much for that, as more.
 
-        Halving a GOP doubles its content and brings frames nearer to it. That pays once dynamics
-        would cost more, see `Coded`, than `SPLIT_RATIO` times the content; for a GOP alone between
-        cuts more than `LONE_SPLIT_RATIO` times: its halves have a content at each end, not one in
-        the middle.
+        Halving a GOP doubles its content and brings frames nearer to it. What that is worth is
+        looked at in haste: with motion as inferred. Dynamics cost their bits and, between two
+        contents, the error beyond that of the content, over `WORTH` λ. If that is more than
+        `SPLIT_RATIO` times the bits of the content the GOP is halved, if less than
+        `DOUBTFUL_RATIO` it stays whole, and else halves are drafted, too, and kept if they save
+        enough, bits and error together. A GOP alone between cuts is halved by bits alone: its
+        halves have a content at each end, not one in the middle.
         """
         return self._encode(plan, ClassicalMotion()).gops
 
-    def _encode(self, plan: GopPlan, known: ClassicalMotion) -> Coded:
+    def _encode(self, plan: GopPlan, known: ClassicalMotion, draft: Draft | None = None) -> Coded:
         splits = self.preset.halves and len(plan.frames) >= 2 * MIN_GOP
-        if splits and plan.refs_previous and self._was_split.get(len(plan.frames)):
+        if not draft and splits and plan.refs_previous and self._was_split.get(len(plan.frames)):
             coded = self._encode_split(plan)
             if coded:
                 return coded
-        draft = self._infer(plan, known)
-        worth_it = splits and self._is_worth_halving(draft)
-        if not worth_it:
+        draft = draft or self._infer(plan, known)
+        known_of_halves = draft.inference.classical.halves(draft.inference.plan)
+        halves = self._better_halves(draft, known_of_halves) if splits else None
+        if halves is None:
             draft = self._improve(draft)
             dynamics, cost = self._dynamics(draft)
             if max(map(len, [draft.content, *dynamics])) <= MAX_CODER_BYTES:
                 self._was_split[len(plan.frames)] = False
-                return Coded([self._finish(draft, dynamics)], cost)
-        self._was_split[len(plan.frames)] = True
-        if len(plan.frames) == 1:
-            raise InputVideoError("a frame needs more bytes than the format allows")
-        known_of_halves = draft.inference.classical.halves(draft.inference.plan)
-        return self._encode_halves(plan, *known_of_halves)
+                return Coded([self._finish(draft, dynamics)], self._weighed(cost))
+            if len(plan.frames) == 1:
+                raise InputVideoError("a frame needs more bytes than the format allows")
+        self._was_split[len(plan.frames)] = not halves
+        return self._encode_halves(plan, known_of_halves, halves or [])
 
-    def _encode_halves(self, plan: GopPlan, *known: ClassicalMotion) -> Coded:
-        coded = [self._encode(*half) for half in zip(plan.halves(), known, strict=True)]
+    def _encode_halves(
+        self,
+        plan: GopPlan,
+        known: Sequence[ClassicalMotion] = (ClassicalMotion(), ClassicalMotion()),
+        drafts: Sequence[Draft] = (),
+    ) -> Coded:
+        """Code halves; a draft of one is used if what it refers to has stayed as it was."""
+        coded = []
+        for half, motion, draft in zip_longest(plan.halves(), known, drafts):
+            stays = draft and draft.inference.previous is self._previous
+            coded.append(self._encode(half, motion, draft if stays else None))
         return Coded([gop for half in coded for gop in half.gops], sum(half.cost for half in coded))
 
-    def _is_worth_halving(self, draft: Draft) -> bool:
-        """Whether dynamics would cost too much, by what they would in haste."""
+    def _weighed(self, cost: Cost) -> float:
+        return cost.bits + cost.excess / (WORTH * self.lmbda)
+
+    def _better_halves(
+        self, draft: Draft, known: Sequence[ClassicalMotion]
+    ) -> Sequence[Draft] | None:
+        """Drafts of halves that are better than a whole; none if it is to be halved anyway."""
+        plan = draft.inference.plan
         _, cost = self._dynamics(draft, hasty=True)
-        return cost > _split_ratio(draft.inference.plan) * 8 * len(draft.content)
+        bits_of_content = 8 * len(draft.content)
+        ratio = self._weighed(cost) / bits_of_content
+        if not plan.refs_previous:
+            return () if ratio > LONE_SPLIT_RATIO else None
+        if not DOUBTFUL_RATIO <= ratio <= SPLIT_RATIO:
+            return () if ratio > SPLIT_RATIO else None
+        before, drafts, saved = self._previous, list[Draft](), self._drafted(draft, cost)
+        for half, motion in zip(plan.halves(), known, strict=True):
+            drafts.append(self._infer(half, motion))
+            saved -= self._drafted(drafts[-1], self._dynamics(drafts[-1], hasty=True)[1])
+            self._previous = drafts[-1].planes
+        self._previous = before
+        return drafts if saved > LEAST_GAIN * (cost.bits + bits_of_content) else None
+
+    def _drafted(self, draft: Draft, cost: Cost) -> float:
+        """J of a draft in bits."""
+        return 8 * len(draft.content) + cost.bits + cost.error / (WORTH * self.lmbda)
 
     def _encode_split(self, plan: GopPlan) -> Coded | None:
-        """Halves of a plan of a length that was split before; nothing if they might cost too much.
+        """Halves of a plan of a length that was split before; nothing if a whole might be better.
 
         The whole has the content of the second half, and its dynamics cost no less than those of
         both, whose frames are nearer to a content: if these cost too much, so would those. (Where
@@ -168,8 +219,8 @@ class SpatialGopEncoder:
         that was split once is kept split a little longer than a draft of the whole would.)
         """
         before = self._previous, self.cost_before, self.cost_after
-        coded = self._encode_halves(plan, ClassicalMotion(), ClassicalMotion())
-        if HASTE_COSTS * coded.cost > _split_ratio(plan) * 8 * len(coded.gops[-1].content):
+        coded = self._encode_halves(plan)
+        if HASTE_COSTS * coded.cost > SPLIT_RATIO * 8 * len(coded.gops[-1].content):
             return coded
         self._previous, self.cost_before, self.cost_after = before
         return None
@@ -227,17 +278,17 @@ class SpatialGopEncoder:
         coded = self.contents(found.quality).finish(found.content, found.prediction)
         return Draft(found, coded.payload, coded.planes)
 
-    def _dynamics(self, draft: Draft, *, hasty: bool = False) -> tuple[list[bytes], float]:
-        """Coder bytes of each segment, and their cost, see `Coded`."""
+    def _dynamics(self, draft: Draft, *, hasty: bool = False) -> tuple[list[bytes], Cost]:
+        """Coder bytes of each segment, and what they cost."""
         coder = SegmentEncoder(self.loaded.tables)
         z = self.code_dynamics(draft.inference, draft.planes, coder, hasty=hasty)
         segments = coder.finish()
         weighs = self.preset.halves and draft.inference.plan.refs_previous
-        excess = self._excess(draft, z) if weighs else 0.0
-        return segments, 8 * sum(map(len, segments)) + excess / self.lmbda
+        error, own = self._errors(draft, z) if weighs else (0.0, 0.0)
+        return segments, Cost(8 * sum(map(len, segments)), error, max(error - own, 0.0))
 
-    def _excess(self, draft: Draft, z: Tensor) -> float:
-        """Squared error of all frames beyond that of the content, by that of some of them.
+    def _errors(self, draft: Draft, z: Tensor) -> tuple[float, float]:
+        """Squared error of all frames, by that of some, and if all had that of the content.
 
         Args:
             draft: the GOP.
@@ -245,17 +296,17 @@ class SpatialGopEncoder:
         """
         found, anchor = draft.inference, draft.inference.plan.anchor
         frame = floats(found.frames, slice(anchor, anchor + 1))
-        excess = -float(squared_error(frame, draft.planes.picture)) * len(z)
+        own = float(squared_error(frame, draft.planes.picture))
         steps, ends = self.model.z_steps(found.quality), (draft.planes, found.previous)
 
-        def error(part: slice) -> Tensor:
+        def error_of(part: slice) -> Tensor:
             pictures = self.model.synthesize(*ends, z[part].to(steps) * steps)
             return squared_error(floats(found.frames, part), pictures)
 
         some = [slice(t, t + 1) for t in range(0, len(z), SAMPLED)]
-        works = [self.crew.submit(partial(error, part)) for part in some]
-        excess += sum(float(work.result()) for work in works) * len(z) / len(some)
-        return max(excess, 0.0)
+        works = [self.crew.submit(partial(error_of, part)) for part in some]
+        error = sum(float(work.result()) for work in works) / len(some)
+        return error * len(z), own * len(z)
 
     def _classical_motion(
         self, frames: Yuv, frame: Yuv, anchor: int, previous: Planes | None, known: ClassicalMotion
@@ -381,7 +432,3 @@ def finer(plan: GopPlan) -> int:
     octaves = max(len(plan.frames), MIN_GOP).bit_length() - 4  # -1 for 4…7 frames, 0 for 8…15, …
     least, most = (-1, 1) if plan.refs_previous else (0, 2)
     return FINER * min(max(octaves, least), most)
-
-
-def _split_ratio(plan: GopPlan) -> float:
-    return SPLIT_RATIO if plan.refs_previous else LONE_SPLIT_RATIO
