@@ -24,7 +24,9 @@ from tests import referee
 SIZE = (5, 7)
 
 
-@pytest.fixture(scope="module", params=["natural", "natural-1", "natural-2", "natural-3", "natural-4"])
+@pytest.fixture(
+    scope="module", params=["natural", "natural-1", "natural-2", "natural-3", "natural-4"]
+)
 def path(request: pytest.FixtureRequest) -> Path:
     return find_model(request.param)
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,7 +31,7 @@ from dsaecodec.spatial.gop_coder import (
     code_dynamics,
     iter_dynamics,
 )
-from dsaecodec.spatial.inference import ClassicalMotion, Draft, Inference
+from dsaecodec.spatial.inference import ClassicalMotion, Coded, Cost, Draft, Inference
 from dsaecodec.spatial.model import (
     SIDE_CHANNELS,
     SpatialModel,
@@ -53,33 +52,6 @@ WORTH = 2.5  # λ: what bits save elsewhere, by a finer quality
 SAMPLED = 4  # one in so many frames says how large errors are
 FINER = 4  # of quality, for each doubling of the frames that lean on a content
 HASTE_COSTS = 1.5  # times what dynamics cost once their motion is chosen and has descended
-
-
-class Cost(NamedTuple):
-    """What a GOP's dynamics are like.
-
-    Attributes:
-        bits: of the coder.
-        error: squared, of all frames, by that of some of them; 0 of a GOP that uses its own
-            content alone.
-        excess: of it, beyond that of the content.
-    """
-
-    bits: float
-    error: float
-    excess: float
-
-
-class Coded(NamedTuple):
-    """The frames of a plan, coded.
-
-    Attributes:
-        gops: one or more.
-        cost: of their dynamics in bits, see `SpatialGopEncoder.encode`.
-    """
-
-    gops: list[Gop]
-    cost: float
 
 
 class SpatialGopEncoder:
@@ -189,7 +161,7 @@ class SpatialGopEncoder:
     def _better_halves(
         self, draft: Draft, known: Sequence[ClassicalMotion]
     ) -> Sequence[Draft] | None:
-        """Drafts of halves that are better than a whole; none if it is to be halved anyway."""
+        """Drafts of halves, empty if there is no doubt; None if the whole is better."""
         plan = draft.inference.plan
         _, cost = self._dynamics(draft, hasty=True)
         bits_of_content = 8 * len(draft.content)

@@ -1,4 +1,4 @@
-"""What an encoder knows of a GOP: motion, then targets of all latents, then its coded content."""
+"""What an encoder knows of a GOP: motion, targets of latents, its coded content, what it cost."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from bitstream import Gop
 from dsaecodec.codec.gop_plan import GopPlan
 from dsaecodec.spatial.gop_coder import ContentTargets, Target
 from dsaecodec.spatial.kinematics import Place
@@ -76,3 +77,30 @@ class Draft:
     inference: Inference
     content: bytes
     planes: Planes
+
+
+class Cost(NamedTuple):
+    """What a GOP's dynamics are like.
+
+    Attributes:
+        bits: of the coder.
+        error: squared, of all frames, by that of some of them; 0 of a GOP that uses its own
+            content alone.
+        excess: of it, beyond that of the content.
+    """
+
+    bits: float
+    error: float
+    excess: float
+
+
+class Coded(NamedTuple):
+    """The frames of a plan, coded.
+
+    Attributes:
+        gops: one or more.
+        cost: of their dynamics in bits, see `SpatialGopEncoder.encode`.
+    """
+
+    gops: list[Gop]
+    cost: float
