@@ -7,8 +7,12 @@ import math
 import pytest
 import torch
 
+import dsaecodec
+from dsaecodec.spatial import softening, synthesis
+from dsaecodec.spatial.model import SpatialConfig, SpatialModel
 from dsaecodec.spatial.softening import soften
-from dsaecodec.spatial.synthesis import Yuv
+from dsaecodec.spatial.synthesis import Planes, Yuv, upsample_half_pel
+from tests.golden.make_golden import FOLDER
 
 
 def waves(size: int, row: int, column: int, height: int, width: int) -> torch.Tensor:
@@ -61,3 +65,42 @@ def test_clips_and_precision_do_not_mix():
         alone = [soften(Yuv(*(x[i : i + 1] for x in pictures)), vectors[i : i + 1]) for i in (0, 1)]
     for part, one, other in zip(both, *alone, strict=True):
         assert torch.allclose(part, torch.cat([one, other]), atol=1e-3)
+
+
+def test_what_moves_alike_is_trusted_however_far_it_moves():
+    picture = Yuv(torch.randn(1, 1, 48, 64), torch.randn(1, 2, 24, 32))
+    softened = soften(picture, torch.full((1, 2, 3, 4), 3000.7))
+    assert torch.allclose(softened.luma, picture.luma, atol=1e-5)
+
+
+def test_models_say_whether_predictions_are_softened():
+    torch.manual_seed(0)
+    models = [SpatialModel(SpatialConfig(predicted=1, softened=softened)) for softened in (0, 1)]
+    models[1].load_state_dict(models[0].state_dict())
+    luma, chroma = 40 * torch.randn(1, 1, 48, 64), 40 * torch.randn(1, 2, 24, 32)
+    large = upsample_half_pel(luma), upsample_half_pel(chroma)
+    before = Planes(Yuv(luma, chroma), *large, torch.zeros(1, 8, 6, 8))
+    motion = torch.ones(1, 2, 3, 4)
+    plain, softened = (model.predict_content(before, motion, 50) for model in models)
+    assert torch.allclose(plain.luma, softened.luma, atol=1e-3)
+    motion[..., 1] = 12
+    plain, softened = (model.predict_content(before, motion, 50) for model in models)
+    assert float(softened.luma.detach().square().sum()) < 0.9 * float(
+        plain.luma.detach().square().sum()
+    )
+
+
+def test_the_golden_stream_of_softened_contents_has_uncertain_motion():
+    gops = dsaecodec.open(FOLDER / "v2-softened-everything.dsz", device="cpu").gops
+    assert any(gop.predicted and gop.f_motion_symbols.std() > 0 for gop in gops)
+
+
+def test_what_decoding_caches_can_be_trained_with():
+    synthesis.dct_matrix.cache_clear()
+    softening._squared_frequencies.cache_clear()
+    picture = Yuv(torch.randn(1, 1, 32, 32), torch.randn(1, 2, 16, 16))
+    with torch.inference_mode():
+        soften(picture, torch.randn(1, 2, 2, 2))
+    vectors = torch.randn(1, 2, 2, 2, requires_grad=True)
+    soften(picture, vectors).luma.square().sum().backward()
+    assert bool((vectors.grad != 0).any())

@@ -17,7 +17,7 @@ class Preset:
     Attributes:
         gop: most frames that share one content latent, see `longest_gop`.
         halves: whether a GOP that moves much is coded again as two.
-        motion_steps: of descent on motion, see `spatial.alignment`.
+        motion_steps: of descent on motion of frames, see `spatial.alignment`.
         rounds: of refinement of its latents, see `spatial.refine`.
     """
 

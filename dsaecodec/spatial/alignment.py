@@ -108,7 +108,11 @@ def align_content(
     lmbda: float,
     steps: int,
 ) -> tuple[Tensor, Tensor]:
-    """The same for f_motion: what the content before, moved, lacks of a frame is f.
+    """The same for f_motion, by which a content is predicted from the one before.
+
+    It descends on what the prediction misses before it is softened, see `softening`: softening
+    follows from the very vectors. Both contents' motions are one here, the whole of it, so it
+    goes where their mean is elsewhere.
 
     Args:
         model, quality, lmbda, steps: as in `align`.

@@ -23,7 +23,7 @@ from dsaecodec.spatial.model import CONTENT_REACH, encoder_lagrangian
 from dsaecodec.spatial.pictures import squared_error
 from dsaecodec.spatial.synthesis import Planes, Yuv
 
-MOTION_STEPS = 5  # of descent
+CONTENT_MOTION_STEPS = 5  # of descent, in every preset
 LEANING = 8.0  # frames that lean on a content, where two ways to code it are compared
 
 
@@ -118,7 +118,7 @@ class ContentEncoder:
     def _motion(self, frame: Yuv, previous: Planes, vectors: Tensor) -> Tensor:
         """f_motion [1, 2, h, w] from vectors to planes: symbols, float64, on the CPU."""
         motion = vectors / (2 * self._model.z_steps(self._quality)[:, HALF])
-        setting = (self._quality, self._lmbda, MOTION_STEPS)
+        setting = (self._quality, self._lmbda, CONTENT_MOTION_STEPS)
         values, stiffness = align_content(self._model, frame.luma, previous, motion, *setting)
         target = Target(values.cpu(), stiffness.cpu())
         return code_motion(self._model, Unheard(), self._size, self._quality, target)

@@ -93,7 +93,7 @@ class SpatialGopEncoder:
         self.chunk = chunk_frames(height, width)
         self.cost_before = self.cost_after = 0.0
         self._previous: Planes | None = None
-        self._was_split: dict[int, bool] = {}  # the last plan of so many frames
+        self._surely_split: dict[int, bool] = {}  # the last plan of so many frames
 
     @property
     def lmbda(self) -> float:
@@ -124,22 +124,24 @@ class SpatialGopEncoder:
 
     def _encode(self, plan: GopPlan, known: ClassicalMotion, draft: Draft | None = None) -> Coded:
         splits = self.preset.halves and len(plan.frames) >= 2 * MIN_GOP
-        if not draft and splits and plan.refs_previous and self._was_split.get(len(plan.frames)):
+        if not draft and splits and plan.refs_previous and self._surely_split.get(len(plan.frames)):
             coded = self._encode_split(plan)
             if coded:
                 return coded
         draft = draft or self._infer(plan, known)
         known_of_halves = draft.inference.classical.halves(draft.inference.plan)
+        draft = self._looked_at(draft) if splits else draft
         halves = self._better_halves(draft, known_of_halves) if splits else None
         if halves is None:
             draft = self._improve(draft)
             dynamics, cost = self._dynamics(draft)
             if max(map(len, [draft.content, *dynamics])) <= MAX_CODER_BYTES:
-                self._was_split[len(plan.frames)] = False
+                self._surely_split[len(plan.frames)] = False
                 return Coded([self._finish(draft, dynamics)], self._weighed(cost))
             if len(plan.frames) == 1:
                 raise InputVideoError("a frame needs more bytes than the format allows")
-        self._was_split[len(plan.frames)] = not halves
+        self._surely_split[len(plan.frames)] = not halves
+        del draft  # it is large
         return self._encode_halves(plan, known_of_halves, halves or [])
 
     def _encode_halves(
@@ -153,7 +155,9 @@ class SpatialGopEncoder:
         for half, motion, draft in zip_longest(plan.halves(), known, drafts):
             stays = draft and draft.inference.previous is self._previous
             coded.append(self._encode(half, motion, draft if stays else None))
-        return Coded([gop for half in coded for gop in half.gops], sum(half.cost for half in coded))
+        return Coded(
+            [gop for half in coded for gop in half.gops], sum(half.weighed for half in coded)
+        )
 
     def _weighed(self, cost: Cost) -> float:
         return cost.bits + cost.excess / (WORTH * self.lmbda)
@@ -162,37 +166,43 @@ class SpatialGopEncoder:
         self, draft: Draft, known: Sequence[ClassicalMotion]
     ) -> Sequence[Draft] | None:
         """Drafts of halves, empty if there is no doubt; None if the whole is better."""
-        plan = draft.inference.plan
-        _, cost = self._dynamics(draft, hasty=True)
-        bits_of_content = 8 * len(draft.content)
-        ratio = self._weighed(cost) / bits_of_content
+        plan, cost, bits_of_content = draft.inference.plan, draft.cost, 8 * len(draft.content)
+        assert cost is not None
+        weighed = self._weighed(cost)
         if not plan.refs_previous:
-            return () if ratio > LONE_SPLIT_RATIO else None
-        if not DOUBTFUL_RATIO <= ratio <= SPLIT_RATIO:
-            return () if ratio > SPLIT_RATIO else None
-        before, drafts, saved = self._previous, list[Draft](), self._drafted(draft, cost)
+            return () if weighed > LONE_SPLIT_RATIO * bits_of_content else None
+        if weighed > SPLIT_RATIO * bits_of_content:
+            return ()
+        if weighed < DOUBTFUL_RATIO * bits_of_content:
+            return None
+        before, drafts, saved = self._previous, list[Draft](), self._lagrangian(draft)
         for half, motion in zip(plan.halves(), known, strict=True):
-            drafts.append(self._infer(half, motion))
-            saved -= self._drafted(drafts[-1], self._dynamics(drafts[-1], hasty=True)[1])
+            drafts.append(self._looked_at(self._infer(half, motion)))
+            saved -= self._lagrangian(drafts[-1])
             self._previous = drafts[-1].planes
         self._previous = before
         return drafts if saved > LEAST_GAIN * (cost.bits + bits_of_content) else None
 
-    def _drafted(self, draft: Draft, cost: Cost) -> float:
+    def _looked_at(self, draft: Draft) -> Draft:
+        """A draft of which it is known what its dynamics cost in haste."""
+        return draft if draft.cost else replace(draft, cost=self._dynamics(draft, hasty=True)[1])
+
+    def _lagrangian(self, draft: Draft) -> float:
         """J of a draft in bits."""
-        return 8 * len(draft.content) + cost.bits + cost.error / (WORTH * self.lmbda)
+        assert draft.cost is not None
+        return 8 * len(draft.content) + draft.cost.bits + draft.cost.error / (WORTH * self.lmbda)
 
     def _encode_split(self, plan: GopPlan) -> Coded | None:
         """Halves of a plan of a length that was split before; nothing if a whole might be better.
 
-        The whole has the content of the second half, and its dynamics cost no less than those of
-        both, whose frames are nearer to a content: if these cost too much, so would those. (Where
-        contents are predicted that of the whole would cost some more, from farther away: a length
-        that was split once is kept split a little longer than a draft of the whole would.)
+        The whole's content is of the same frame as the last one here, and its dynamics cost no less
+        than those of all parts, whose frames are nearer to a content: if these cost too much, so
+        would those. But the whole's content takes more bits, for it is predicted from farther away
+        and finer: a length that was split once stays split longer than a draft of the whole would.
         """
         before = self._previous, self.cost_before, self.cost_after
         coded = self._encode_halves(plan)
-        if HASTE_COSTS * coded.cost > SPLIT_RATIO * 8 * len(coded.gops[-1].content):
+        if HASTE_COSTS * coded.weighed > SPLIT_RATIO * 8 * len(coded.gops[-1].content):
             return coded
         self._previous, self.cost_before, self.cost_after = before
         return None

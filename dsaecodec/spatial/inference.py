@@ -64,23 +64,8 @@ class Inference:
         return Place.whole(len(self.plan.frames), self.plan.refs_previous, motion)
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A GOP whose content is coded.
-
-    Attributes:
-        inference: what is coded, and the targets of its dynamics.
-        content: coder bytes.
-        planes: what they decode to.
-    """
-
-    inference: Inference
-    content: bytes
-    planes: Planes
-
-
 class Cost(NamedTuple):
-    """What a GOP's dynamics are like.
+    """What a GOP's dynamics take and miss.
 
     Attributes:
         bits: of the coder.
@@ -94,13 +79,30 @@ class Cost(NamedTuple):
     excess: float
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A GOP whose content is coded.
+
+    Attributes:
+        inference: what is coded, and the targets of its dynamics.
+        content: coder bytes.
+        planes: what they decode to.
+        cost: of its dynamics in haste, once somebody has asked.
+    """
+
+    inference: Inference
+    content: bytes
+    planes: Planes
+    cost: Cost | None = None
+
+
 class Coded(NamedTuple):
     """The frames of a plan, coded.
 
     Attributes:
         gops: one or more.
-        cost: of their dynamics in bits, see `SpatialGopEncoder.encode`.
+        weighed: what their dynamics cost in bits, see `SpatialGopEncoder.encode`.
     """
 
     gops: list[Gop]
-    cost: float
+    weighed: float

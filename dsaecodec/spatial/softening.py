@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsaecodec.spatial.motion import BLOCK, smooth
+from dsaecodec.spatial.motion import BLOCK
 from dsaecodec.spatial.synthesis import Yuv, dct_matrix, dct_order
 
 
@@ -32,10 +32,9 @@ def soften(picture: Yuv, vectors: Tensor) -> Yuv:
         vectors: what moved it, pixels, [N, 2, H/16, W/16].
     """
     with torch.autocast(vectors.device.type, enabled=False):
-        vectors = vectors.float()
-        mean = smooth(vectors)
-        spread = smooth(vectors.square()) - 2 * vectors * mean + vectors.square()
-        variance = spread.clamp(min=0) / 12
+        around = F.unfold(F.pad(vectors.float(), (1, 1, 1, 1), mode="replicate"), 3)
+        around = around.view(len(vectors), 2, 9, *vectors.shape[2:])
+        variance = (around - vectors.float()[:, :, None]).square().mean(2) / 12
         return Yuv(*(_soften(x.float(), variance) for x in picture))
 
 
@@ -51,6 +50,7 @@ def _soften(x: Tensor, variance: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)
 def _squared_frequencies(size: int) -> Tensor:
     """ω² of a block's coefficients, (radians a luma pixel)², [size², 2]."""
     indices = torch.tensor([divmod(i, size) for i in dct_order(size)])

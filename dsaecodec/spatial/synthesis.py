@@ -48,6 +48,7 @@ def dct_order(size: int) -> list[int]:
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)  # training may use what decoding has cached
 def dct_matrix(size: int) -> Tensor:
     """Orthonormal 2-D DCT-II of size × size blocks, rows ordered by frequency: [size², size²]."""
     k = np.arange(size)
