@@ -474,7 +474,7 @@ def test_the_example_does_what_it_says(example, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 9 + 2 and lines[1].split()[0] == "0" and "dB" in lines[-1]
     still = dsaecodec.open(tmp_path / "still.dsz", device="cpu")
-    assert [g.num_frames for g in still.gops] == [1, 8]
+    assert still.gops[0].num_frames == 1 and sum(g.num_frames for g in still.gops) == 9
     for gop in still.gops:
         frames = [still[gop.first_frame + t] for t in range(gop.num_frames)]
         assert all(np.array_equal(frame, frames[0]) for frame in frames)

@@ -22,7 +22,7 @@ from dsaecodec.draw import moving_layers
 from dsaecodec.errors import ConfigError, InputVideoError, UsageError
 from dsaecodec.metrics import mse
 from dsaecodec.model_io import load_model
-from dsaecodec.spatial.gop_encoder import SAMPLED, SpatialGopEncoder, finer
+from dsaecodec.spatial.gop_encoder import SAMPLED, WORTH, SpatialGopEncoder, finer
 from dsaecodec.spatial.inference import ClassicalMotion
 from dsaecodec.spatial.model import encoder_lagrangian
 from dsaecodec.spatial.pictures import floats, squared_error, to_tensors
@@ -316,5 +316,6 @@ def test_the_cost_of_dynamics_counts_their_error() -> None:
     whole = floats(to_tensors(frames[-1:], 48, 64), slice(0, 1))
     excess = 7 * (np.mean(errors[::SAMPLED]) - float(squared_error(whole, content.picture)))
     bits = [8 * len(coded.gops[0].segments[0].payload) for coded in (first, rest)]
-    assert first.cost == bits[0] and excess > 0
-    assert rest.cost == pytest.approx(bits[1] + excess / encoder_lagrangian(20), rel=0.02)
+    assert first.weighed == bits[0] and excess > 0
+    worth = WORTH * encoder_lagrangian(20)
+    assert rest.weighed == pytest.approx(bits[1] + excess / worth, rel=0.02)
