@@ -232,7 +232,9 @@ def _error_terms(
     """
     pixels = 8 // shrink
     one, of_one = _sample_and_slope(planes[0], _fine(dense.to_previous, pixels) / shrink)
-    other, of_other = _sample_and_slope(planes[1], _fine(dense.to_current, pixels) / shrink)
+    other, of_other = one, of_one
+    if dense.to_current is not dense.to_previous or planes[1] is not planes[0]:
+        other, of_other = _sample_and_slope(planes[1], _fine(dense.to_current, pixels) / shrink)
     weight = torch.sigmoid(_fine(dense.logit, pixels))
     difference = one - other
     error = luma - other - weight * difference

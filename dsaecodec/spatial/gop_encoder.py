@@ -130,7 +130,6 @@ class SpatialGopEncoder:
                 return coded
         draft = draft or self._infer(plan, known)
         known_of_halves = draft.inference.classical.halves(draft.inference.plan)
-        draft = self._looked_at(draft) if splits else draft
         halves = self._better_halves(draft, known_of_halves) if splits else None
         if halves is None:
             draft = self._improve(draft)
@@ -166,6 +165,7 @@ class SpatialGopEncoder:
         self, draft: Draft, known: Sequence[ClassicalMotion]
     ) -> Sequence[Draft] | None:
         """Drafts of halves, empty if there is no doubt; None if the whole is better."""
+        draft = self._looked_at(draft)
         plan, cost, bits_of_content = draft.inference.plan, draft.cost, 8 * len(draft.content)
         assert cost is not None
         weighed = self._weighed(cost)
