@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -127,6 +129,24 @@ def test_a_real_banner_goes_and_only_it(
     whole, stripped = (decode_packets([decoder], p, "yuv444p", 1) for p in (packets, kept))
     assert len(whole) == 6
     np.testing.assert_array_equal(whole, stripped)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are listed by Linux")
+def test_an_encoder_leaves_threads_their_priority() -> None:
+    if not has_coder("libsvtav1", "w"):
+        pytest.skip("no libsvtav1")
+    before = os.sched_getscheduler(0)
+    policies: list[set[int]] = []
+
+    def frames() -> Iterator[Planes]:
+        for y, u, v in noise(3):
+            yield y, u[::2, ::2], v[::2, ::2]
+            threads = map(int, os.listdir("/proc/self/task"))
+            policies.append({os.sched_getscheduler(thread) for thread in threads})
+
+    options = {"preset": "10", "crf": "50", "svtav1-params": "lp=1"}
+    assert len(encode_planes("libsvtav1", options, frames(), "yuv420p", Fraction(25), 1)) == 3
+    assert policies == [{before}] * 3
 
 
 def test_real_obus_are_counted_with_their_delimiters() -> None:

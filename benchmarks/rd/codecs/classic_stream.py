@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from typing import Literal
 
@@ -67,6 +68,7 @@ def _encode(context: av.VideoCodecContext, frames: Iterable[Planes]) -> Iterator
         height, width = planes[0].shape
         if index == 0:
             context.height, context.width = height, width
+            _open(context)
         assert context.pix_fmt is not None  # set above
         frame = av.VideoFrame(width, height, context.pix_fmt)
         for plane, samples in zip(frame.planes, planes, strict=True):
@@ -74,6 +76,23 @@ def _encode(context: av.VideoCodecContext, frames: Iterable[Planes]) -> Iterator
         frame.pts, frame.time_base = index, context.time_base
         yield from map(bytes, context.encode(frame))
     yield from map(bytes, context.encode(None))
+
+
+def _open(context: av.VideoCodecContext) -> None:
+    """Open an encoder, and schedule all threads as the calling one was.
+
+    Where root runs it SVT-AV1 puts the calling thread and its own in real time (SCHED_FIFO), and
+    whatever is measured or started afterwards would be, too.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        context.open()
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    context.open()
+    for thread in os.listdir("/proc/self/task"):
+        with suppress(ProcessLookupError):  # it has ended
+            if os.sched_getscheduler(int(thread)) != policy:
+                os.sched_setscheduler(int(thread), policy, parameters)
 
 
 def _fill(plane: av.video.plane.VideoPlane, samples: Plane) -> None:
