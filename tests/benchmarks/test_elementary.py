@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from benchmarks.rd.codec import CannotCode
 from benchmarks.rd.codecs.classic_stream import decode_packets, encode_planes, has_coder
 from benchmarks.rd.codecs.elementary import banner, counted, nal_type, nal_units, obus
 from benchmarks.rd.colour import Planes
@@ -147,6 +148,9 @@ def test_an_encoder_leaves_threads_their_priority() -> None:
     options = {"preset": "10", "crf": "50", "svtav1-params": "lp=1"}
     assert len(encode_planes("libsvtav1", options, frames(), "yuv420p", Fraction(25), 1)) == 3
     assert policies == [{before}] * 3
+    with pytest.raises(CannotCode, match="refuses"):
+        encode_planes("libsvtav1", options, frames(), "yuv420p", Fraction(90_000), 1)
+    assert os.sched_getscheduler(0) == before
 
 
 def test_real_obus_are_counted_with_their_delimiters() -> None:

@@ -88,11 +88,13 @@ def _open(context: av.VideoCodecContext) -> None:
         context.open()
         return
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    context.open()
-    for thread in os.listdir("/proc/self/task"):
-        with suppress(ProcessLookupError):  # it has ended
-            if os.sched_getscheduler(int(thread)) != policy:
-                os.sched_setscheduler(int(thread), policy, parameters)
+    try:
+        context.open()
+    finally:
+        for thread in os.listdir("/proc/self/task"):
+            with suppress(ProcessLookupError):  # it has ended
+                if os.sched_getscheduler(int(thread)) != policy:
+                    os.sched_setscheduler(int(thread), policy, parameters)
 
 
 def _fill(plane: av.video.plane.VideoPlane, samples: Plane) -> None:
