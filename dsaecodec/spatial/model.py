@@ -50,6 +50,8 @@ class SpatialConfig:
         kinematic: 1 if the prior of z_t knows motion at constant velocity, see `kinematics`.
         predicted: 1 if contents can be predicted from the one before.
         softened: 1 if such a prediction is weighed by how certain its motion is, see `softening`.
+        discerning: 1 if the filter of contents tells what is coded from what was predicted, see
+            `ContentSynthesis`.
     """
 
     hyper_channels: int = 16
@@ -58,6 +60,7 @@ class SpatialConfig:
     kinematic: int = 0
     predicted: int = 0
     softened: int = 0
+    discerning: int = 0
 
     @property
     def z_channels(self) -> int:
@@ -128,7 +131,7 @@ class SpatialModel(nn.Module):
         self.dynamics_prior = DynamicsPrior(
             config.z_channels, MOTION_CHANNELS, kinematic=bool(config.kinematic)
         )
-        self.content_synthesis = ContentSynthesis()
+        self.content_synthesis = ContentSynthesis(discerning=bool(config.discerning))
         self.frame_synthesis = FrameSynthesis(*residual)
         # log2 of each channel's step against the nominal one, at quality 50 and its slope
         self.f_step = nn.Parameter(torch.zeros(2, NUM_COEFFICIENTS))
@@ -197,17 +200,19 @@ class SpatialModel(nn.Module):
         return self.frame_synthesis(previous, f_planes, z_hat)
 
     def widened(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a model whose priors know less, for this one; what is new is mute."""
+        """Weights of a model whose parts know less, for this one; what is new is mute."""
         state = self.state_dict()
         new = ("dynamics_prior.near.", "dynamics_prior.ratio", "content_prior.lacking_")
         fresh = {name: value for name, value in state.items() if name.startswith(new)}
         for name, value in fresh.items():
             fresh[name] = weights.get(name.replace("lacking_", "hyper_"), value)
         weights = fresh | weights
-        for mix in ("dynamics_prior.mix.weight", "content_prior.mix.weight"):
-            if mix in weights:
-                columns = state[mix].shape[1] - weights[mix].shape[1]
-                weights[mix] = F.pad(weights[mix], (0, max(columns, 0)))
+        sees_more = ("dynamics_prior.mix.weight", "content_prior.mix.weight")
+        for name in (*sees_more, "content_synthesis.enter.weight"):
+            if name in weights:
+                columns = state[name].shape[1] - weights[name].shape[1]
+                behind = (0, 0) * (weights[name].ndim - 2)
+                weights[name] = F.pad(weights[name], (*behind, 0, max(columns, 0)))
         return weights
 
     @torch.no_grad()

@@ -151,12 +151,19 @@ class Separable(nn.Module):
 
 
 class ContentSynthesis(nn.Module):
-    """f_hat → planes: inverse transform, prediction, an in-loop filter, features, interpolation."""
+    """f_hat → planes: inverse transform, prediction, an in-loop filter, features, interpolation.
 
-    def __init__(self, width: int = 64, blocks: int = 3) -> None:
+    Args:
+        width, blocks: of the filter.
+        discerning: whether the filter also sees what f_hat says, apart from what was predicted; it
+            works half as hard on predicted contents then, for much of them has been filtered.
+    """
+
+    def __init__(self, width: int = 64, blocks: int = 3, *, discerning: bool = False) -> None:
         super().__init__()
+        self.discerning = discerning
         self.transform = Transform(transform_matrix().T)
-        self.enter = nn.Conv2d(24, width, 3, padding=1)
+        self.enter = nn.Conv2d(24 * (1 + discerning), width, 3, padding=1)
         self.blocks = nn.Sequential(*(Separable(width) for _ in range(blocks)))
         self.leave = zero_init(nn.Conv2d(width, 24, 3, padding=1))
         self.features = nn.Conv2d(width, FEATURES, 2, stride=2)
@@ -169,10 +176,12 @@ class ContentSynthesis(nn.Module):
             strength: [1], grows as steps get coarser.
             prediction: what f_hat is added to; None: it stands alone.
         """
-        packed = pack_blocks(self.transform(f_hat))
+        said = packed = pack_blocks(self.transform(f_hat))
         if prediction is not None:
             packed = packed + pack(prediction)
-        hidden = self.blocks(F.relu(self.enter(packed / 32)))
+            strength = strength / 2 if self.discerning else strength
+        seen = torch.cat([packed, said], 1) if self.discerning else packed
+        hidden = self.blocks(F.relu(self.enter(seen / 32)))
         picture = unpack(packed + strength * self.leave(hidden))
         luma2, chroma2 = upsample_half_pel(picture.luma), upsample_half_pel(picture.chroma)
         return Planes(picture, luma2, chroma2, self.features(hidden))

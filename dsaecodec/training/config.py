@@ -82,8 +82,25 @@ class ClipsConfig:
 
 
 @dataclass(frozen=True)
+class PicturesConfig:
+    """Third stage: the networks of synthesis alone, on GOPs and motion that the encoder chose.
+
+    Attributes:
+        steps: how many.
+        batch: GOPs a step, over all processes.
+        shots: as in `PriorsConfig`.
+        learning_rate: of the float networks.
+    """
+
+    steps: int = 0
+    batch: int = 2
+    shots: int = 100
+    learning_rate: float = 3e-4
+
+
+@dataclass(frozen=True)
 class PriorsConfig:
-    """Third stage: the priors alone, on the symbols that the encoder really chooses.
+    """Last stage: the priors alone, on the symbols that the encoder really chooses.
 
     Attributes:
         steps: how many.
@@ -164,7 +181,7 @@ class TrainConfig:
         compile: compile the float networks: always, never, or auto (on a GPU).
         judge_minutes: time between two looks at the held-out clips.
         data: what is learnt from.
-        model, content, clips, priors: shape and stages of a spatial model.
+        model, content, clips, pictures, priors: shape and stages of a spatial model.
         vector, sketch, sequences, coding: shape and stages of a vector model.
     """
 
@@ -179,6 +196,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     content: ContentConfig = field(default_factory=ContentConfig)
     clips: ClipsConfig = field(default_factory=ClipsConfig)
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     vector: VectorConfig = field(default_factory=VectorConfig)
     sketch: SketchConfig = field(default_factory=SketchConfig)
@@ -193,7 +211,7 @@ class TrainConfig:
     @property
     def stages(self) -> tuple[str, ...]:
         """Names of the stages that have steps, in their order."""
-        names = ("content", "clips", "priors")
+        names: tuple[str, ...] = ("content", "clips", "pictures", "priors")
         if self.is_vector:
             names = ("sketch", "sequences", "coding")
         return tuple(name for name in names if getattr(self, name).steps)
@@ -318,6 +336,8 @@ _AT_LEAST = {
     "clips.batch": 1,
     "clips.size": 32,
     "clips.num_frames": 3,
+    "pictures.batch": 1,
+    "pictures.shots": 1,
     "priors.batch": 1,
     "priors.shots": 1,
     "model.hyper_channels": 1,

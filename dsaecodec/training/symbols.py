@@ -148,10 +148,15 @@ class Choice:
     lone: bool
     file: Path
 
+    def pictures(self) -> Shot:
+        """What is encoded of the shot."""
+        shot = self.shot.middle(LARGEST).turned(self.way)
+        return replace(shot, luma=shot.luma[:LONGEST], chroma=shot.chroma[:LONGEST])
+
     def packed(self) -> _Packed:
         """What another process needs, as arrays: tensors would travel through shared memory."""
-        shot = self.shot.middle(LARGEST).turned(self.way)
-        luma, chroma = (x[:LONGEST].cpu().numpy() for x in (shot.luma, shot.chroma))
+        shot = self.pictures()
+        luma, chroma = (x.cpu().numpy() for x in (shot.luma, shot.chroma))
         return self.shot.name, luma, chroma, self.quality, self.gop, self.lone
 
 

@@ -30,7 +30,14 @@ from dsaecodec.training.optimizer import schedule
 from dsaecodec.training.pictures import draw_progress
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.speed import full_float32, prepare_networks
-from dsaecodec.training.stages import ClipStage, ContentStage, PriorStage, Stage, start_ahead
+from dsaecodec.training.stages import (
+    ClipStage,
+    ContentStage,
+    PictureStage,
+    PriorStage,
+    Stage,
+    start_ahead,
+)
 from dsaecodec.training.symbols import choose, encode_choice, read_choice
 from dsaecodec.training.team import Team
 from dsaecodec.training.vector_judge import VectorJudge
@@ -285,19 +292,26 @@ class Trainer:
                     "are left out of this stage; --set clips.num_frames=N takes shorter ones"
                 )
             return ClipStage(self.config, self._shots)
-        return self._make_prior_stage(stops)
+        return self._make_encoded_stage(name, stops)
 
-    def _make_prior_stage(self, stops: Callable[[], bool]) -> PriorStage | None:
-        """The last stage, once shots are encoded for it; None if something stopped that."""
-        start, config = self.folder.before_priors, self.config
+    def _make_encoded_stage(self, name: str, stops: Callable[[], bool]) -> Stage | None:
+        """A stage that shots are encoded for, once they are; None if something stopped that."""
+        config, folder, of_pictures = self.config, self.folder, name == PictureStage.name
+        start = folder.before_pictures if of_pictures else folder.before_priors
         if self.team.leads and not start.exists():
-            self.folder.save_weights(self.model, self.info, self.done, path=start)
+            folder.save_weights(self.model, self.info, self.done, path=start)
         self.team.wait()
-        choice = choose(self._clips, config.priors.shots, config.seed, self.folder.symbols)
+        count = config.pictures.shots if of_pictures else config.priors.shots
+        symbols = folder.symbols_pictures if of_pictures else folder.symbols
+        choice = choose(self._clips, count, config.seed, symbols)
         self._notify(f"encoding {len(choice)} shots")
         if not encode_choice(choice, start, self._jobs, self.team, stops):
             return None
-        return PriorStage(config, read_choice(choice))
+        coded = read_choice(choice)
+        if of_pictures:
+            gops = (gops for _, gops in coded)
+            return PictureStage(config, list(zip(choice, gops, strict=True)))
+        return PriorStage(config, coded)
 
     def _make_judge(self) -> AnyJudge | None:
         if not self.team.leads:
@@ -320,6 +334,12 @@ class Trainer:
             row = ["", "", bits_f, bits_z, bpp, "", ""]
             logs.add_judgement([stage.name, step, f"{self._seconds:.1f}", *row])
             self._notify(f"{stage.name}, step {step}: judged by GOPs at {bpp:.4f} bpp")
+        elif isinstance(stage, PictureStage):
+            self._save_weights()
+            psnr = stage.judge(self.model)
+            row = ["", psnr, "", "", "", "", ""]
+            logs.add_judgement([stage.name, step, f"{self._seconds:.1f}", *row])
+            self._notify(f"{stage.name}, step {step}: judged by frames at {psnr:.3f} dB")
         elif judge:
             self._judge(judge, logs, stage.name, step)
 

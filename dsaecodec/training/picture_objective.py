@@ -1,0 +1,102 @@
+"""What the last stage but one minimises: errors of pictures, as decoders make them.
+
+The stage of the clips sees latents under noise, and GOPs of one length, long before the encoder is
+what it is. Here the encoder has said how a shot is cut into GOPs and how it moves; contents and
+residuals follow from the pictures that the networks make of it as they are now, in a closed loop:
+
+    content before ─ f_motion ─► prediction ─ x - prediction, rounded ─► f ─► content ─► …
+
+for what a content lacks depends on the filter of the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel
+from dsaecodec.spatial.pictures import floats, squared_error, to_tensors
+from dsaecodec.spatial.synthesis import Planes, Yuv
+from dsaecodec.training.shots import Shot
+from dsaecodec.training.symbols import CodedGop
+from dsaecodec.video.frame import Frame420
+
+DEAD_ZONES = 0.08, 0.3  # symbols of f and of residuals that the encoder's rounding weighs down
+
+
+def picture_terms(
+    model: SpatialModel, shot: Shot, gops: Sequence[CodedGop], number: int, times: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Squared errors, Y + U + V a pixel of luma, of the content of a GOP and of some of its frames.
+
+    Args:
+        model: whose networks of synthesis are trained; what comes before the GOP moves none.
+        shot: pictures.
+        gops: of the shot, in order.
+        number: which GOP.
+        times: of frames, in the GOP.
+    """
+    begin = number
+    while gops[begin].content.predicted or (begin == number and gops[begin].refs_previous):
+        begin -= 1
+    first = sum(gop.num_frames for gop in gops[:begin])
+    previous: Planes | None = None
+    with torch.no_grad():
+        for gop in gops[begin:number]:
+            previous = _content(model, shot, gop, first, previous)[1]
+            first += gop.num_frames
+    gop = gops[number]
+    frame, current = _content(model, shot, gop, first, previous)
+    before = previous if gop.refs_previous else None
+    errors = [_frame_error(model, shot, gop, first, t, before, current) for t in times]
+    pixels = gop.num_pixels / gop.num_frames
+    return squared_error(frame, current.picture) / pixels, torch.stack(errors).mean() / pixels
+
+
+def _content(
+    model: SpatialModel, shot: Shot, gop: CodedGop, first: int, previous: Planes | None
+) -> tuple[Yuv, Planes]:
+    """The frame that a GOP's content is of, and the content's planes."""
+    anchor = gop.num_frames - 1 if gop.refs_previous else gop.num_frames // 2
+    frame, steps = _frame(shot, first + anchor), model.f_steps(gop.quality)
+    prediction = None
+    if gop.content.predicted:
+        assert previous is not None
+        motion = gop.content.motion.to(steps)
+        prediction = model.predict_content(previous, motion, gop.quality)
+    scaled = model.content_posterior(frame, prediction) / steps
+    f_hat = _rounded(scaled, DEAD_ZONES[0]) * steps
+    return frame, model.synthesize_content(f_hat, gop.quality, prediction)
+
+
+def _frame_error(
+    model: SpatialModel,
+    shot: Shot,
+    gop: CodedGop,
+    first: int,
+    t: int,
+    previous: Planes | None,
+    current: Planes,
+) -> Tensor:
+    frame, steps = _frame(shot, first + t), model.z_steps(gop.quality)
+    side, rest = steps[:, :SIDE_CHANNELS], steps[:, SIDE_CHANNELS:]
+    synthesis, planes = model.frame_synthesis, (previous or current, current)
+    motion = synthesis.motion(*planes, gop.z[t : t + 1, :SIDE_CHANNELS].to(steps) * side)
+    prediction, difference = synthesis.predict(*planes, motion)
+    scaled = model.dynamics_posterior.infer_residual(frame, prediction) / rest
+    residual = _rounded(scaled, DEAD_ZONES[1]) * rest
+    return squared_error(frame, synthesis.finish(prediction, difference, residual))
+
+
+def _frame(shot: Shot, t: int) -> Yuv:
+    """A frame, padded to the grid, luma [1, 1, H, W]."""
+    planes = (shot.luma[t].numpy(), shot.chroma[t, 0].numpy(), shot.chroma[t, 1].numpy())
+    return floats(to_tensors([Frame420(*planes)], *shot.luma.shape[1:]), slice(None))
+
+
+def _rounded(x: Tensor, dead: float) -> Tensor:
+    """As an encoder rounds that weighs bits, about."""
+    x = x.detach()
+    return x.sign() * torch.floor((x.abs() - dead).clamp(min=0) + 0.5)
