@@ -51,6 +51,7 @@ LEAST_GAIN = 0.05  # of a whole's bits, by halves
 WORTH = 2.5  # λ: what bits save elsewhere, by a finer quality
 SAMPLED = 4  # one in so many frames says how large errors are
 FINER = 4  # of quality, for each doubling of the frames that lean on a content
+SHORT = -8  # of quality, of a GOP between two contents that has fewer than 8 frames
 HASTE_COSTS = 1.5  # times what dynamics cost once their motion is chosen and has descended
 
 
@@ -411,6 +412,7 @@ def finer(plan: GopPlan) -> int:
 
     Its dynamics, whose steps follow, are still rounded for the quality that was asked for.
     """
-    octaves = max(len(plan.frames), MIN_GOP).bit_length() - 4  # -1 for 4…7 frames, 0 for 8…15, …
-    least, most = (-1, 1) if plan.refs_previous else (0, 2)
-    return FINER * min(max(octaves, least), most)
+    octaves = len(plan.frames).bit_length() - 4  # 0 for 8…15 frames, 1 for 16…31, …
+    if not plan.refs_previous:
+        return FINER * min(max(octaves, 0), 2)
+    return SHORT if octaves < 0 else FINER * min(octaves, 1)

@@ -82,8 +82,8 @@ class ClipsConfig:
 
 
 @dataclass(frozen=True)
-class PicturesConfig:
-    """Third stage: the networks of synthesis alone, on GOPs and motion that the encoder chose.
+class PlanesConfig:
+    """Third stage: the filter of contents alone, on GOPs and motion that the encoder chose.
 
     Attributes:
         steps: how many.
@@ -181,7 +181,7 @@ class TrainConfig:
         compile: compile the float networks: always, never, or auto (on a GPU).
         judge_minutes: time between two looks at the held-out clips.
         data: what is learnt from.
-        model, content, clips, pictures, priors: shape and stages of a spatial model.
+        model, content, clips, planes, priors: shape and stages of a spatial model.
         vector, sketch, sequences, coding: shape and stages of a vector model.
     """
 
@@ -196,7 +196,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     content: ContentConfig = field(default_factory=ContentConfig)
     clips: ClipsConfig = field(default_factory=ClipsConfig)
-    pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    planes: PlanesConfig = field(default_factory=PlanesConfig)
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     vector: VectorConfig = field(default_factory=VectorConfig)
     sketch: SketchConfig = field(default_factory=SketchConfig)
@@ -211,7 +211,7 @@ class TrainConfig:
     @property
     def stages(self) -> tuple[str, ...]:
         """Names of the stages that have steps, in their order."""
-        names: tuple[str, ...] = ("content", "clips", "pictures", "priors")
+        names: tuple[str, ...] = ("content", "clips", "planes", "priors")
         if self.is_vector:
             names = ("sketch", "sequences", "coding")
         return tuple(name for name in names if getattr(self, name).steps)
@@ -336,8 +336,8 @@ _AT_LEAST = {
     "clips.batch": 1,
     "clips.size": 32,
     "clips.num_frames": 3,
-    "pictures.batch": 1,
-    "pictures.shots": 1,
+    "planes.batch": 1,
+    "planes.shots": 1,
     "priors.batch": 1,
     "priors.shots": 1,
     "model.hyper_channels": 1,

@@ -4,7 +4,7 @@ run.json            configuration and paths
 checkpoint.pt       weights, optimizer and step: where a run goes on
 log.csv, judge.csv  the course of training
 before_priors.safetensors, symbols/     what the last stage starts from;
-    before_pictures.safetensors, symbols_pictures/     and the one before it, if it has steps
+    before_planes.safetensors, symbols_planes/     and the one before it, if it has steps
 progress.png        curves and pictures
 NAME.safetensors    the model; NAME is the folder's
 """
@@ -84,8 +84,8 @@ class RunFolder:
         self.picture = root / "progress.png"
         self.symbols = root / "symbols"
         self.before_priors = root / "before_priors.safetensors"
-        self.symbols_pictures = root / "symbols_pictures"
-        self.before_pictures = root / "before_pictures.safetensors"
+        self.symbols_planes = root / "symbols_planes"
+        self.before_planes = root / "before_planes.safetensors"
         self._checkpoint = root / "checkpoint.pt"
         self._info = root / "run.json"
         self._log, self._judgements = root / "log.csv", root / "judge.csv"
@@ -111,7 +111,7 @@ class RunFolder:
                 f"{self.root}: holds a run already",
                 hint="--resume goes on with it; or name another folder",
             )
-        remains = (self.before_priors, self.symbols, self.before_pictures, self.symbols_pictures)
+        remains = (self.before_priors, self.symbols, self.before_planes, self.symbols_planes)
         for path in (self._checkpoint, *remains, self.weights):
             if path.exists():
                 raise OutputError(f"{path}: is there already", hint="name another folder")

@@ -19,7 +19,7 @@ from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.moving_photos import Scene, draw_scene
 from dsaecodec.training.objective import Terms, clip_terms, content_terms, frame_of
 from dsaecodec.training.optimizer import DECAY, parameter_groups
-from dsaecodec.training.picture_objective import picture_terms
+from dsaecodec.training.planes_objective import planes_terms
 from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.symbols import Choice, CodedGop
@@ -29,7 +29,7 @@ QUALITIES = (5, 96)  # drawn from these, the upper one excluded
 HELD_OUT = 8  # one shot in so many judges the stage of the priors
 ALONE = 6  # one step in so many codes clips that have no previous content
 STANDING = 4  # of the others, one in so many has contents that stand alone
-SEEN_FRAMES = 2  # of a GOP, in a step of the stage of pictures
+SEEN_FRAMES = 1  # of a GOP, in a step of the stage of the planes
 LEAST = 0.05  # squared error that is as good as none
 DB_AN_OCTAVE = 10 * math.log10(2)
 _SCENE = 1  # tells the generator of a scene from that of the noise
@@ -151,21 +151,21 @@ class ClipStage(Stage):
         return draw_scene(Scene.random(generator), back, front, self.sampler.num_frames)
 
 
-class PictureStage(Stage):
-    """The networks of synthesis alone, as the encoder uses them.
+class PlanesStage(Stage):
+    """The filter and the features of contents alone, in GOPs as the encoder makes them.
 
     Args:
         config: the run.
         coded: what was encoded, and its GOPs.
     """
 
-    name, number = "pictures", 3
+    name, number = "planes", 3
 
     def __init__(
         self, config: TrainConfig, coded: Sequence[tuple[Choice, Sequence[CodedGop]]]
     ) -> None:
         super().__init__(config)
-        self.steps = config.pictures.steps
+        self.steps = config.planes.steps
         held = sorted({one.number for one, _ in coded})[::HELD_OUT]
         self._judged = [(one, gops) for one, gops in coded if one.number in held]
         self._fitted = [(one, gops) for one, gops in coded if one.number not in held]
@@ -176,7 +176,7 @@ class PictureStage(Stage):
     @property
     def pixels(self) -> int:
         """See `Stage`; a mean."""
-        return self._config.pictures.batch * self._pixels
+        return self._config.planes.batch * self._pixels
 
     @torch.no_grad()
     def judge(self, model: SpatialModel) -> float:
@@ -185,26 +185,21 @@ class PictureStage(Stage):
         for one, gops in self._judged:
             shot = one.pictures()
             for i, gop in enumerate(gops):
-                errors.append(picture_terms(model, shot, gops, i, [gop.num_frames // 2])[1].log2())
+                errors.append(planes_terms(model, shot, gops, i, [gop.num_frames // 2])[1].log2())
         return 10 * math.log10(255**2) - DB_AN_OCTAVE * float(torch.stack(errors).mean())
 
     def groups(self, model: Any) -> list[dict[str, Any]]:
-        """See `Stage`: all of synthesis but the transforms, whose inverses infer latents."""
-        parts = (model.content_synthesis, model.frame_synthesis)
-        networks = [
-            parameter
-            for part in parts
-            for name, parameter in part.named_parameters()
-            if "transform" not in name
-        ]
-        return parameter_groups(model, self._config.pictures.learning_rate, networks)
+        """See `Stage`: all that makes planes but the transform, whose inverse infers f."""
+        named = model.content_synthesis.named_parameters()
+        networks = [parameter for name, parameter in named if "transform" not in name]
+        return parameter_groups(model, self._config.planes.learning_rate, networks)
 
     def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
         """The loss is the mean logarithm of errors, of frames and, half as much, of contents.
 
         A shot of one long GOP counts as much as one of many short ones.
         """
-        config = self._config.pictures
+        config = self._config.planes
         generator = generator_of(self._config.seed, self.number, step)
         picks = torch.rand(config.batch, 2 + SEEN_FRAMES, generator=generator)
         losses, distortions, planes = [], [], []
@@ -213,7 +208,7 @@ class PictureStage(Stage):
             number = int(part * len(gops))
             count = gops[number].num_frames
             shown = sorted({int(t * count) for t in times})
-            of_content, of_frames = picture_terms(model, one.pictures(), gops, number, shown)
+            of_content, of_frames = planes_terms(model, one.pictures(), gops, number, shown)
             losses.append(torch.log2(of_frames + LEAST) + torch.log2(of_content + LEAST) / 2)
             distortions.append(of_frames)
             planes.append(of_content)

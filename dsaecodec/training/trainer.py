@@ -33,7 +33,7 @@ from dsaecodec.training.speed import full_float32, prepare_networks
 from dsaecodec.training.stages import (
     ClipStage,
     ContentStage,
-    PictureStage,
+    PlanesStage,
     PriorStage,
     Stage,
     start_ahead,
@@ -296,21 +296,21 @@ class Trainer:
 
     def _make_encoded_stage(self, name: str, stops: Callable[[], bool]) -> Stage | None:
         """A stage that shots are encoded for, once they are; None if something stopped that."""
-        config, folder, of_pictures = self.config, self.folder, name == PictureStage.name
-        start = folder.before_pictures if of_pictures else folder.before_priors
+        config, folder, of_planes = self.config, self.folder, name == PlanesStage.name
+        start = folder.before_planes if of_planes else folder.before_priors
         if self.team.leads and not start.exists():
             folder.save_weights(self.model, self.info, self.done, path=start)
         self.team.wait()
-        count = config.pictures.shots if of_pictures else config.priors.shots
-        symbols = folder.symbols_pictures if of_pictures else folder.symbols
+        count = config.planes.shots if of_planes else config.priors.shots
+        symbols = folder.symbols_planes if of_planes else folder.symbols
         choice = choose(self._clips, count, config.seed, symbols)
         self._notify(f"encoding {len(choice)} shots")
         if not encode_choice(choice, start, self._jobs, self.team, stops):
             return None
         coded = read_choice(choice)
-        if of_pictures:
+        if of_planes:
             gops = (gops for _, gops in coded)
-            return PictureStage(config, list(zip(choice, gops, strict=True)))
+            return PlanesStage(config, list(zip(choice, gops, strict=True)))
         return PriorStage(config, coded)
 
     def _make_judge(self) -> AnyJudge | None:
@@ -334,7 +334,7 @@ class Trainer:
             row = ["", "", bits_f, bits_z, bpp, "", ""]
             logs.add_judgement([stage.name, step, f"{self._seconds:.1f}", *row])
             self._notify(f"{stage.name}, step {step}: judged by GOPs at {bpp:.4f} bpp")
-        elif isinstance(stage, PictureStage):
+        elif isinstance(stage, PlanesStage):
             self._save_weights()
             psnr = stage.judge(self.model)
             row = ["", psnr, "", "", "", "", ""]

@@ -20,12 +20,13 @@ from dsaecodec.exact import check_bound
 from dsaecodec.model_io import load_model, read_weights
 from dsaecodec.tables import build_tables
 from dsaecodec.training import trainer as trainer_module
-from dsaecodec.training.config import TrainConfig
+from dsaecodec.training.config import PlanesConfig, PriorsConfig, TrainConfig
 from dsaecodec.training.folder import RunFolder, RunInfo
 from dsaecodec.training.judge import Judgement, warnings_of
 from dsaecodec.training.trainer import Progress, Trainer
 
 Begin = Callable[..., Trainer]
+WITHOUT_ENCODING = {"planes": PlanesConfig(steps=0), "priors": PriorsConfig(steps=0)}
 
 
 def columns(path: Path, *, without: str = "seconds") -> list[dict[str, str]]:
@@ -72,7 +73,7 @@ def test_a_run_in_pieces_equals_one_without_a_stop(
         if begin(root, tiny)._run_stages(StopAfter(1)):
             break
     last = begin(root, tiny)
-    assert last.run().steps == {"content": 3, "clips": 3, "priors": 2}
+    assert last.run().steps == {"content": 3, "clips": 3, "planes": 2, "priors": 2}
     assert columns(root / "log.csv") == columns(whole / "log.csv")
     one, other = (read_weights(path / "whole.safetensors") for path in (root, whole))
     assert all(torch.equal(one[name], other[name]) for name in other)
@@ -93,13 +94,14 @@ def test_a_killed_run_goes_back_to_its_checkpoint(whole, tiny, begin: Begin, tmp
         file.write("clips,3,1.0,0.")  # the kill came inside a row
     monkeypatch.setattr(trainer_module, "LOG_STEPS", 2)
     again = begin(root, tiny)
-    assert again.done == {"content": 2, "clips": 0, "priors": 0}
+    assert again.done == {"content": 2, "clips": 0, "planes": 0, "priors": 0}
     assert again.run().finished
     one, other = (read_weights(path / "whole.safetensors") for path in (root, whole))
     assert all(torch.equal(one[name], other[name]) for name in other)
     steps = [(row["stage"], row["step"]) for row in columns(root / "log.csv")]
     assert steps == sorted(set(steps), key=steps.index)
-    assert steps[2:] == [("content", "3"), ("clips", "2"), ("clips", "3"), ("priors", "2")]
+    last = [("planes", "2"), ("priors", "2")]
+    assert steps[2:] == [("content", "3"), ("clips", "2"), ("clips", "3"), *last]
 
 
 def test_the_model_says_what_made_it(whole, tiny):
@@ -109,7 +111,7 @@ def test_the_model_says_what_made_it(whole, tiny):
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     training = json.loads(header["__metadata__"]["training"])
     assert TrainConfig.from_table(training["config"]) == tiny
-    assert training["steps"] == {"content": 3, "clips": 3, "priors": 2}
+    assert training["steps"] == {"content": 3, "clips": 3, "planes": 2, "priors": 2}
     assert training["data"] == ["here"]
 
 
@@ -120,34 +122,36 @@ def test_a_run_ends_with_fitted_tables_and_keeps_them(whole, tiny, begin: Begin,
     assert np.array_equal(tables.half_widths, first.half_widths)
     assert not np.array_equal(tables.freqs, first.freqs)
     root = tmp_path / whole.name
-    shutil.copytree(whole, root, ignore=shutil.ignore_patterns("symbols"))
+    shutil.copytree(whole, root, ignore=shutil.ignore_patterns("symbols*"))
     outcome = begin(root, tiny).run()
     assert outcome.finished and not RunFolder(root).symbols.exists()
     assert RunFolder(root).weights.read_bytes() == weights.read_bytes()
 
 
 def test_each_stage_moves_what_it_should(whole, tiny, begin: Begin, tmp_path):
-    """The clips move every part; the priors' stage moves the priors alone."""
+    """The clips move every part, the last two the filter of contents, then priors, alone."""
     start = begin(tmp_path / "a", replace(tiny, content=replace(tiny.content, steps=0)))
     before = {k: v.clone() for k, v in start.model.state_dict().items()}
     assert start._run_stages(StopAfter(3)) is False
     after = start.model.state_dict()
     moved = {k.split(".")[0] for k in after if not after[k].equal(before[k])}
     assert moved == {k.split(".")[0] for k in before}
-    one, other = (
-        read_weights(whole / name) for name in ("before_priors.safetensors", "whole.safetensors")
-    )
-    moved = {k.split(".")[0] for k in one if not one[k].equal(other[k])}
-    assert moved == {"content_prior", "dynamics_prior"}
+    names = ("before_planes.safetensors", "before_priors.safetensors", "whole.safetensors")
+    weights = [read_weights(whole / name) for name in names]
+    moved = [
+        {k for k in one if not one[k].equal(other[k])}
+        for one, other in zip(weights, weights[1:], strict=False)
+    ]
+    assert {k.split(".")[0] for k in moved[0]} == {"content_synthesis"}
+    assert not any("transform" in k for k in moved[0])
+    assert {k.split(".")[0] for k in moved[1]} == {"content_prior", "dynamics_prior"}
 
 
 def test_a_short_training_lowers_the_loss(tiny, begin: Begin, tmp_path):
     """Judged on clips it has not seen."""
     clips = replace(tiny.clips, steps=30)
     nothing = replace(tiny.content, steps=0)
-    config = replace(
-        tiny, content=nothing, clips=clips, priors=replace(tiny.priors, steps=0), learning_rate=1e-3
-    )
+    config = replace(tiny, content=nothing, clips=clips, learning_rate=1e-3, **WITHOUT_ENCODING)
     run = begin(tmp_path / "run", config)
     assert run.run().finished
     check_bound(run.model)
@@ -209,14 +213,15 @@ def test_a_signal_ends_the_run_after_a_whole_step(tiny, begin: Begin, tmp_path, 
     finally:
         signal.signal(number, before)
     again = begin(tmp_path / "run", tiny)
-    assert again.done == {"content": 3, "clips": 1, "priors": 0}
+    assert again.done == {"content": 3, "clips": 1, "planes": 0, "priors": 0}
     load_model(str(tmp_path / "run" / "run.safetensors"))
 
 
 def test_time_is_limited(tiny, begin: Begin, tmp_path):
     run = begin(tmp_path / "run", tiny)
     outcome = run.run(max_minutes=1e-9)
-    assert not outcome.finished and outcome.steps == {"content": 1, "clips": 0, "priors": 0}
+    later = ("clips", "planes", "priors")
+    assert not outcome.finished and outcome.steps == {"content": 1} | dict.fromkeys(later, 0)
 
 
 def test_a_full_disk_ends_in_one_line_and_leaves_the_checkpoint(
@@ -241,7 +246,7 @@ def test_bfloat16_changes_little(tiny, begin: Begin, tmp_path):
     """The exact part and the transforms stay as they are: only the float networks are narrow."""
     losses = []
     for precision in ("float32", "bfloat16"):
-        config = replace(tiny, precision=precision, priors=replace(tiny.priors, steps=0))
+        config = replace(tiny, precision=precision, **WITHOUT_ENCODING)
         seen: list[float] = []
         run = begin(tmp_path / precision, config, show=lambda p, s=seen: s.append(p.terms[0]))
         run.run()
@@ -262,7 +267,7 @@ def test_compiled_networks_train_alike(tiny, begin: Begin, tmp_path):
     """The state keeps its names, so that a run can go on without them."""
     losses = []
     for choice in ("never", "always"):
-        config = replace(tiny, compile=choice, priors=replace(tiny.priors, steps=0))
+        config = replace(tiny, compile=choice, **WITHOUT_ENCODING)
         seen: list[float] = []
         run = begin(tmp_path / choice, config, show=lambda p, s=seen: s.append(p.terms[0]))
         run.run()

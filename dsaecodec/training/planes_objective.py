@@ -26,7 +26,7 @@ from dsaecodec.video.frame import Frame420
 DEAD_ZONES = 0.08, 0.3  # symbols of f and of residuals that the encoder's rounding weighs down
 
 
-def picture_terms(
+def planes_terms(
     model: SpatialModel, shot: Shot, gops: Sequence[CodedGop], number: int, times: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
     """Squared errors, Y + U + V a pixel of luma, of the content of a GOP and of some of its frames.
@@ -60,7 +60,8 @@ def _content(
 ) -> tuple[Yuv, Planes]:
     """The frame that a GOP's content is of, and the content's planes."""
     anchor = gop.num_frames - 1 if gop.refs_previous else gop.num_frames // 2
-    frame, steps = _frame(shot, first + anchor), model.f_steps(gop.quality)
+    steps = model.f_steps(gop.quality)
+    frame = _frame(shot, first + anchor, steps.device)
     prediction = None
     if gop.content.predicted:
         assert previous is not None
@@ -80,7 +81,8 @@ def _frame_error(
     previous: Planes | None,
     current: Planes,
 ) -> Tensor:
-    frame, steps = _frame(shot, first + t), model.z_steps(gop.quality)
+    steps = model.z_steps(gop.quality)
+    frame = _frame(shot, first + t, steps.device)
     side, rest = steps[:, :SIDE_CHANNELS], steps[:, SIDE_CHANNELS:]
     synthesis, planes = model.frame_synthesis, (previous or current, current)
     motion = synthesis.motion(*planes, gop.z[t : t + 1, :SIDE_CHANNELS].to(steps) * side)
@@ -90,10 +92,11 @@ def _frame_error(
     return squared_error(frame, synthesis.finish(prediction, difference, residual))
 
 
-def _frame(shot: Shot, t: int) -> Yuv:
+def _frame(shot: Shot, t: int, device: torch.device) -> Yuv:
     """A frame, padded to the grid, luma [1, 1, H, W]."""
-    planes = (shot.luma[t].numpy(), shot.chroma[t, 0].numpy(), shot.chroma[t, 1].numpy())
-    return floats(to_tensors([Frame420(*planes)], *shot.luma.shape[1:]), slice(None))
+    planes = (x.cpu().numpy() for x in (shot.luma[t], *shot.chroma[t]))
+    padded = floats(to_tensors([Frame420(*planes)], *shot.luma.shape[1:]), slice(None))
+    return Yuv(*(x.to(device) for x in padded))
 
 
 def _rounded(x: Tensor, dead: float) -> Tensor:
