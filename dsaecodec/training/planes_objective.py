@@ -1,12 +1,10 @@
-"""What the last stage but one minimises: errors of pictures, as decoders make them.
+"""What the stage of the planes minimises: errors of pictures, as decoders make them.
 
-The stage of the clips sees latents under noise, and GOPs of one length, long before the encoder is
-what it is. Here the encoder has said how a shot is cut into GOPs and how it moves; contents and
-residuals follow from the pictures that the networks make of it as they are now, in a closed loop:
+The stage of the clips sees latents under noise, in GOPs of one length. Here the encoder has said how
+a shot is cut into GOPs, how it moves, and what frames still lack. Contents follow from the planes
+that the filter makes as it is now, in a closed loop, for what one lacks depends on the one before:
 
     content before ─ f_motion ─► prediction ─ x - prediction, rounded ─► f ─► content ─► …
-
-for what a content lacks depends on the filter of the one before.
 """
 
 from __future__ import annotations
@@ -16,14 +14,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dsaecodec.spatial.model import SIDE_CHANNELS, SpatialModel
+from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.pictures import floats, squared_error, to_tensors
 from dsaecodec.spatial.synthesis import Planes, Yuv
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.symbols import CodedGop
 from dsaecodec.video.frame import Frame420
 
-DEAD_ZONES = 0.08, 0.3  # symbols of f and of residuals that the encoder's rounding weighs down
+DEAD_ZONE = 0.08  # symbols of f that the encoder's rounding weighs down
 
 
 def planes_terms(
@@ -68,7 +66,7 @@ def _content(
         motion = gop.content.motion.to(steps)
         prediction = model.predict_content(previous, motion, gop.quality)
     scaled = model.content_posterior(frame, prediction) / steps
-    f_hat = _rounded(scaled, DEAD_ZONES[0]) * steps
+    f_hat = _rounded(scaled) * steps
     return frame, model.synthesize_content(f_hat, gop.quality, prediction)
 
 
@@ -83,13 +81,8 @@ def _frame_error(
 ) -> Tensor:
     steps = model.z_steps(gop.quality)
     frame = _frame(shot, first + t, steps.device)
-    side, rest = steps[:, :SIDE_CHANNELS], steps[:, SIDE_CHANNELS:]
-    synthesis, planes = model.frame_synthesis, (previous or current, current)
-    motion = synthesis.motion(*planes, gop.z[t : t + 1, :SIDE_CHANNELS].to(steps) * side)
-    prediction, difference = synthesis.predict(*planes, motion)
-    scaled = model.dynamics_posterior.infer_residual(frame, prediction) / rest
-    residual = _rounded(scaled, DEAD_ZONES[1]) * rest
-    return squared_error(frame, synthesis.finish(prediction, difference, residual))
+    z_hat = gop.z[t : t + 1].to(steps) * steps
+    return squared_error(frame, model.synthesize(current, previous, z_hat))
 
 
 def _frame(shot: Shot, t: int, device: torch.device) -> Yuv:
@@ -99,7 +92,7 @@ def _frame(shot: Shot, t: int, device: torch.device) -> Yuv:
     return Yuv(*(x.to(device) for x in padded))
 
 
-def _rounded(x: Tensor, dead: float) -> Tensor:
+def _rounded(x: Tensor) -> Tensor:
     """As an encoder rounds that weighs bits, about."""
     x = x.detach()
-    return x.sign() * torch.floor((x.abs() - dead).clamp(min=0) + 0.5)
+    return x.sign() * torch.floor((x.abs() - DEAD_ZONE).clamp(min=0) + 0.5)
