@@ -1,8 +1,8 @@
 """What the stage of the planes minimises: errors of pictures, as decoders make them.
 
-The stage of the clips sees latents under noise, in GOPs of one length. Here the encoder has said how
-a shot is cut into GOPs, how it moves, and what frames still lack. Contents follow from the planes
-that the filter makes as it is now, in a closed loop, for what one lacks depends on the one before:
+The stage of the clips sees latents under noise, in GOPs of one length. Here the encoder has said
+how a shot is cut into GOPs, how it moves, and what frames still lack. Contents follow from the
+planes that the filter makes as it is now, in a closed loop: what one lacks depends on the others,
 
     content before ─ f_motion ─► prediction ─ x - prediction, rounded ─► f ─► content ─► …
 """
