@@ -216,11 +216,6 @@ def load_model(
     return LoadedModel(model, tables, identity_of(data), target)
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """State of a model, from its file, to train on from."""
-    return load_model(str(path), "cpu").model.state_dict()
-
-
 def read_detail(path: Path) -> str:
     """Detail of each block of a vector model, as its file says; empty for anything else."""
     model = load_model(str(path), "cpu").model

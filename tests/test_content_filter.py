@@ -28,8 +28,8 @@ def flat(yuv: Yuv) -> Tensor:
 @pytest.fixture(scope="module")
 def models() -> tuple[SpatialModel, SpatialModel]:
     """One that tells nothing, and the same, widened, before it has learnt to tell."""
-    plain = load_model("natural-4", "cpu").spatial
-    widened = SpatialModel(SpatialConfig(kinematic=1, predicted=1, discerning=1))
+    plain = load_model("natural-5", "cpu").spatial
+    widened = SpatialModel(SpatialConfig(kinematic=1, predicted=1, softened=1, discerning=1))
     widened.load_state_dict(widened.widened(plain.state_dict()))
     return plain, widened
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dsaecodec.errors import ModelError
-from dsaecodec.model_io import load_model, read_weights, save_model
+from dsaecodec.model_io import load_model, save_model
 from dsaecodec.model_store import FOLDER, find_model, identity_of
 from dsaecodec.spatial.model import SpatialConfig, SpatialModel
 from dsaecodec.tables import build_tables
@@ -56,7 +56,7 @@ def test_tables_of_older_models_are_those_that_one_begins_with(name):
 
 
 def test_shipped_weights_can_be_trained_on():
-    state = read_weights(find_model(None))
+    state = load_model(None, "cpu").model.state_dict()
     model = SpatialModel(SpatialConfig(kinematic=1, predicted=1, softened=1))
     model.load_state_dict(state)
     again = load_model(device="cpu").model.state_dict()

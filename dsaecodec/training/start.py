@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from dsaecodec.errors import ConfigError, ModelError, UsageError
-from dsaecodec.model_io import read_detail, read_weights
+from dsaecodec.model_io import load_model, read_detail
 from dsaecodec.model_store import SUFFIX, find_model, identity_of, read_model_file
 from dsaecodec.training.config import TrainConfig, differences, load_config
 from dsaecodec.training.drawn import draw_shots
@@ -97,14 +97,15 @@ def start_run(
             hint="a run needs a folder, and data, that all of its machines see",
         )
     _check_enough(info.config, shots, team)
-    weights = None if start is None else read_weights(start)
+    begun = None if start is None else load_model(str(start), "cpu")
     trainer = Trainer(
         info,
         folder,
         shots,
         judged,
         team,
-        weights=weights,
+        weights=None if begun is None else begun.model.state_dict(),
+        tables=None if begun is None else begun.tables,
         jobs=min(request.threads or torch.get_num_threads(), MOST_JOBS),
         notify=notify,
         show=show,

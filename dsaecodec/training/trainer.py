@@ -95,6 +95,7 @@ class Trainer:
         judged: what it is judged by.
         team: the processes that share the work.
         weights: of a model to start from, None for step 0.
+        tables: of that model, kept unless the stage of the priors fits others.
         jobs: processes that encode for the last stage.
         notify: is told what the user should know.
         show: is told where the run is, every few steps.
@@ -109,6 +110,7 @@ class Trainer:
         team: Team,
         *,
         weights: dict[str, Tensor] | None = None,
+        tables: FrequencyTables | None = None,
         jobs: int = 1,
         notify: Callable[[str], None] = lambda line: None,
         show: Callable[[Progress], None] = lambda progress: None,
@@ -132,7 +134,8 @@ class Trainer:
         self.done = dict.fromkeys(self._stages, 0)
         self._window: list[list[float]] = []
         self._seconds = 0.0
-        self._tables: FrequencyTables | None = None
+        self._first_tables = tables
+        self._tables: FrequencyTables | None = None  # fitted in this run
         self._optimizer_state: dict[str, Any] | None = None
         self._said: set[str] = set()
         self._resume()
@@ -184,7 +187,7 @@ class Trainer:
         state = self.folder.load_checkpoint(self.info)
         if tables is None or state is None:
             return False
-        state["tables"] = [torch.from_numpy(part) for part in (tables.freqs, tables.half_widths)]
+        state["tables"] = _as_tensors(tables)
         self.folder.save_checkpoint(self.info, state)
         return True
 
@@ -299,7 +302,7 @@ class Trainer:
         config, folder, of_planes = self.config, self.folder, name == PlanesStage.name
         start = folder.before_planes if of_planes else folder.before_priors
         if self.team.leads and not start.exists():
-            folder.save_weights(self.model, self.info, self.done, path=start)
+            folder.save_weights(self.model, self.info, self.done, self._first_tables, start)
         self.team.wait()
         count = config.planes.shots if of_planes else config.priors.shots
         symbols = folder.symbols_planes if of_planes else folder.symbols
@@ -393,7 +396,8 @@ class Trainer:
     def _save_weights(self) -> str:
         if not self.team.leads:
             return ""
-        return self.folder.save_weights(self.model, self.info, self.done, self._tables).hex()
+        tables = self._tables or self._first_tables
+        return self.folder.save_weights(self.model, self.info, self.done, tables).hex()
 
     def _save_checkpoint(self, stage: str, optimizer: Any) -> None:
         self.folder.save_checkpoint(
@@ -405,6 +409,7 @@ class Trainer:
                 "window": self._window,
                 "model": self.model.state_dict(),
                 "optimizer": optimizer.state_dict(),
+                "first_tables": self._first_tables and _as_tensors(self._first_tables),
             },
         )
 
@@ -415,8 +420,10 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.done.update(state["done"])
         self._seconds, self._window = state["seconds"], state["window"]
+        if state.get("first_tables"):
+            self._first_tables = _from_tensors(state["first_tables"])
         if "tables" in state:
-            self._tables = FrequencyTables(*(part.numpy() for part in state["tables"]))
+            self._tables = _from_tensors(state["tables"])
         if self.done[state["stage"]] < self._steps_of(state["stage"]):
             self._optimizer_state = state["optimizer"]
 
@@ -430,6 +437,14 @@ def _start_ahead(model: Any, shots: Sequence[Shot], config: TrainConfig) -> None
         start_vectors(model, shots)
     else:
         start_ahead(model, shots, config)
+
+
+def _as_tensors(tables: FrequencyTables) -> list[Tensor]:
+    return [torch.from_numpy(part) for part in (tables.freqs, tables.half_widths)]
+
+
+def _from_tensors(parts: list[Tensor]) -> FrequencyTables:
+    return FrequencyTables(*(part.numpy() for part in parts))
 
 
 def _vector(terms: Terms, stop: bool) -> Tensor:

@@ -10,12 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from dsaecodec.cli import main
-from dsaecodec.model_io import load_model, read_weights
-from dsaecodec.model_store import find_model
+from dsaecodec.model_io import load_model
+from dsaecodec.tables import build_tables
 from dsaecodec.training.packed import write_pack
 from dsaecodec.training.start import RunRequest, start_run
 from dsaecodec.training.team import Team
@@ -138,13 +139,25 @@ def test_an_init_of_another_shape_is_refused(pack, tmp_path, capsys):
 
 
 def test_a_run_stopped_before_its_first_checkpoint_starts_from_the_same_weights(pack, tmp_path):
-    out, weights = tmp_path / "x", read_weights(find_model("natural"))
+    out, weights = tmp_path / "x", load_model("natural", "cpu").model.state_dict()
     begin = ["--preset=natural", f"--data={pack}", f"-o{out}", "--init=natural", *SMALL]
     assert main(["train", *begin, "--max-minutes=1e-6"]) == 0
     (out / "checkpoint.pt").unlink()
     again = start_run(RunRequest(out, resume=True), Team(0, 1, torch.device("cpu")))
     assert all(torch.equal(v, weights[k]) for k, v in again.model.state_dict().items())
     assert main(["train", *begin, "--resume", "--init=nobody"]) == 5
+
+
+def test_a_run_without_priors_keeps_the_tables_it_started_from(pack, tmp_path):
+    """Through its checkpoint, too."""
+    out, tables = tmp_path / "x", load_model("natural", "cpu").tables
+    begin = ["--preset=natural", f"--data={pack}", f"-o{out}", "--init=natural", *SMALL]
+    assert main(["train", *begin, "--set=priors.steps=0", "--max-minutes=1e-6"]) == 0
+    assert main(["train", f"-o{out}", "--resume"]) == 0
+    kept = load_model(str(out / "x.safetensors"), "cpu").tables
+    assert not np.array_equal(tables.freqs, build_tables().freqs)
+    assert np.array_equal(kept.freqs, tables.freqs)
+    assert np.array_equal(kept.half_widths, tables.half_widths)
 
 
 def test_data_may_move_between_two_parts_of_a_run_but_not_change(

@@ -17,7 +17,7 @@ import torch
 
 from dsaecodec.errors import ConfigError, OutputError
 from dsaecodec.exact import check_bound
-from dsaecodec.model_io import load_model, read_weights
+from dsaecodec.model_io import load_model
 from dsaecodec.tables import build_tables
 from dsaecodec.training import trainer as trainer_module
 from dsaecodec.training.config import PlanesConfig, PriorsConfig, TrainConfig
@@ -27,6 +27,10 @@ from dsaecodec.training.trainer import Progress, Trainer
 
 Begin = Callable[..., Trainer]
 WITHOUT_ENCODING = {"planes": PlanesConfig(steps=0), "priors": PriorsConfig(steps=0)}
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_model(str(path), "cpu").model.state_dict()
 
 
 def columns(path: Path, *, without: str = "seconds") -> list[dict[str, str]]:
