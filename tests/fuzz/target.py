@@ -26,7 +26,16 @@ from dsaecodec.errors import ModelError
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.video import VideoWriter
 
-MODELS = ("natural", "natural-1", "natural-2", "natural-3", "natural-4", "natural-5", "balls", "sprites")
+MODELS = (
+    "natural",
+    "natural-1",
+    "natural-2",
+    "natural-3",
+    "natural-4",
+    "natural-5",
+    "balls",
+    "sprites",
+)
 MOST_PIXELS = 1 << 17  # of all frames; beyond, only the reading is tried
 SUFFIXES = (".mkv", ".mp4", ".y4m")
 CANNOT_BE_SOUGHT = "time "  # how a refusal of a time outside the stream begins
