@@ -22,10 +22,9 @@ from dsaecodec.training.optimizer import DECAY, parameter_groups
 from dsaecodec.training.planes_objective import planes_terms
 from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot
-from dsaecodec.training.symbols import Choice, CodedGop
+from dsaecodec.training.symbols import QUALITIES, Choice, CodedGop
 from dsaecodec.training.team import Team
 
-QUALITIES = (5, 96)  # drawn from these, the upper one excluded
 HELD_OUT = 8  # one shot in so many judges the stage of the priors
 ALONE = 6  # one step in so many codes clips that have no previous content
 STANDING = 4  # of the others, one in so many has contents that stand alone

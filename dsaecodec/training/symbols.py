@@ -36,7 +36,7 @@ from dsaecodec.video.frame import Frame420
 LONGEST = PRESETS["medium"].gop + 1  # frames of a shot
 LARGEST = 512  # pixels of a side: what the last stage needs of memory grows with them
 POLL_SECONDS = 0.5
-QUALITIES = (5, 96)
+QUALITIES = (5, 96)  # drawn from these, the upper one excluded
 WAYS = (0, 5, 1, 4)  # in which shots are turned when they come again, gravity stays below
 SUFFIX = ".safetensors"
 _LATENTS = ("hyper", "f", "motion", "z")
