@@ -176,17 +176,20 @@ def _check_enough(config: TrainConfig, shots: Sequence[Shot], team: Team) -> Non
         longest = max((getattr(config, name).num_frames for name in config.stages), default=1)
         SequenceSampler(shots, longest, config.vector.size)
         return
-    if config.priors.steps and find_spec("constriction") is None:
-        raise ConfigError(
-            "the stage of the priors encodes, and the coder's library constriction is missing",
-            hint="--set priors.steps=0, and do that stage where it is installed",
-        )
+    encoded = [name for name in config.stages if name in ("planes", "priors")]
+    for name in encoded:
+        if find_spec("constriction") is None:
+            raise ConfigError(
+                f"the stage of the {name} encodes, and the coder's library constriction is missing",
+                hint=f"--set {name}.steps=0, and do that stage where it is installed",
+            )
     if config.clips.steps and config.clips.synthetic < 1:
         ClipSampler(shots, config.clips.num_frames, config.clips.size)
-    if config.priors.steps and not any(len(shot) > 1 for shot in shots):
-        raise ConfigError(
-            "no clip to encode for the stage of the priors", hint="--set priors.steps=0"
-        )
+    for name in encoded:
+        if not any(len(shot) > 1 for shot in shots):
+            raise ConfigError(
+                f"no clip to encode for the stage of the {name}", hint=f"--set {name}.steps=0"
+            )
 
 
 def _load_config(request: RunRequest, *, fine_tune: bool) -> TrainConfig:
