@@ -19,6 +19,7 @@ DRAWN = ("", "characters", "balls", "layers")
 PRECISIONS = ("auto", "float32", "bfloat16")
 COMPILES = ("auto", "always", "never")
 FINE_TUNE = "fine_tune"
+ENCODED = ("planes", "priors")  # stages that learn from shots that the encoder has coded
 LIMIT = 1e12  # of any number
 _Table = dict[str, Any]
 _Config = TypeVar("_Config")

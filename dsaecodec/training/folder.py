@@ -3,8 +3,7 @@
 run.json            configuration and paths
 checkpoint.pt       weights, optimizer and step: where a run goes on
 log.csv, judge.csv  the course of training
-before_priors.safetensors, symbols/     what the last stage starts from;
-    before_planes.safetensors, symbols_planes/     and the one before it, if it has steps
+before_STAGE.safetensors, symbols_STAGE/     what stages on encoded shots start from
 progress.png        curves and pictures
 NAME.safetensors    the model; NAME is the folder's
 """
@@ -25,7 +24,7 @@ from bitstream import FrequencyTables
 from dsaecodec.errors import ConfigError, OutputError
 from dsaecodec.model_io import Model, save_model
 from dsaecodec.output import staged
-from dsaecodec.training.config import TrainConfig, differences
+from dsaecodec.training.config import ENCODED, TrainConfig, differences
 
 LOG_COLUMNS = (
     "stage step seconds loss distortion bits_content bits_dynamics prediction planes".split()
@@ -82,10 +81,6 @@ class RunFolder:
         self.root = root
         self.weights = root / f"{root.resolve().name}.safetensors"
         self.picture = root / "progress.png"
-        self.symbols = root / "symbols"
-        self.before_priors = root / "before_priors.safetensors"
-        self.symbols_planes = root / "symbols_planes"
-        self.before_planes = root / "before_planes.safetensors"
         self._checkpoint = root / "checkpoint.pt"
         self._info = root / "run.json"
         self._log, self._judgements = root / "log.csv", root / "judge.csv"
@@ -100,6 +95,14 @@ class RunFolder:
         """Whether the run has come to its first checkpoint."""
         return self._checkpoint.exists()
 
+    def before(self, stage: str) -> Path:
+        """The model that shots are encoded with for a stage."""
+        return self.root / f"before_{stage}.safetensors"
+
+    def symbols(self, stage: str) -> Path:
+        """The folder of what was encoded for a stage."""
+        return self.root / f"symbols_{stage}"
+
     def check_new(self) -> None:
         """Refuse a folder that holds a run, or remains of one.
 
@@ -111,7 +114,7 @@ class RunFolder:
                 f"{self.root}: holds a run already",
                 hint="--resume goes on with it; or name another folder",
             )
-        remains = (self.before_priors, self.symbols, self.before_planes, self.symbols_planes)
+        remains = (make(stage) for stage in ENCODED for make in (self.before, self.symbols))
         for path in (self._checkpoint, *remains, self.weights):
             if path.exists():
                 raise OutputError(f"{path}: is there already", hint="name another folder")

@@ -9,25 +9,41 @@ planes that the filter makes as it is now, in a closed loop: what one lacks depe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dsaecodec.spatial.model import SpatialModel
-from dsaecodec.spatial.pictures import floats, squared_error, to_tensors
+from dsaecodec.spatial.motion import BLOCK
+from dsaecodec.spatial.pictures import squared_error
 from dsaecodec.spatial.synthesis import Planes, Yuv
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.symbols import CodedGop
-from dsaecodec.video.frame import Frame420
 
 DEAD_ZONE = 0.08  # symbols of f that the encoder's rounding weighs down
 
 
+class Errors(NamedTuple):
+    """Squared errors in a GOP, Y + U + V a pixel of luma, and the planes that made them.
+
+    Attributes:
+        content: of the content.
+        frames: mean of some of its frames.
+        planes: of the content.
+    """
+
+    content: Tensor
+    frames: Tensor
+    planes: Planes
+
+
 def planes_terms(
     model: SpatialModel, shot: Shot, gops: Sequence[CodedGop], number: int, times: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """Squared errors, Y + U + V a pixel of luma, of the content of a GOP and of some of its frames.
+) -> Errors:
+    """Errors of one GOP.
 
     Args:
         model: whose networks of synthesis are trained; what comes before the GOP moves none.
@@ -39,18 +55,42 @@ def planes_terms(
     begin = number
     while gops[begin].content.predicted or (begin == number and gops[begin].refs_previous):
         begin -= 1
-    first = sum(gop.num_frames for gop in gops[:begin])
-    previous: Planes | None = None
+    first, previous = sum(gop.num_frames for gop in gops[:begin]), None
     with torch.no_grad():
         for gop in gops[begin:number]:
             previous = _content(model, shot, gop, first, previous)[1]
             first += gop.num_frames
-    gop = gops[number]
+    return _errors(model, shot, gops[number], first, previous, times)
+
+
+@torch.no_grad()
+def middle_errors(model: SpatialModel, shot: Shot, gops: Sequence[CodedGop]) -> Iterator[Tensor]:
+    """Errors of the frame in the middle of each GOP of a shot."""
+    first, previous = 0, None
+    for gop in gops:
+        errors = _errors(model, shot, gop, first, previous, [gop.num_frames // 2])
+        first, previous = first + gop.num_frames, errors.planes
+        yield errors.frames
+
+
+def _errors(
+    model: SpatialModel,
+    shot: Shot,
+    gop: CodedGop,
+    first: int,
+    previous: Planes | None,
+    times: Sequence[int],
+) -> Errors:
+    """Errors of a GOP that begins with frame `first`, given the planes of the one before."""
     frame, current = _content(model, shot, gop, first, previous)
-    before = previous if gop.refs_previous else None
-    errors = [_frame_error(model, shot, gop, first, t, before, current) for t in times]
+    before, steps = previous if gop.refs_previous else None, model.z_steps(gop.quality)
+    errors = []
+    for t in times:
+        decoded = model.synthesize(current, before, gop.z[t : t + 1].to(steps) * steps)
+        errors.append(squared_error(_frame(shot, first + t, steps), decoded))
     pixels = gop.num_pixels / gop.num_frames
-    return squared_error(frame, current.picture) / pixels, torch.stack(errors).mean() / pixels
+    of_content = squared_error(frame, current.picture)
+    return Errors(of_content / pixels, torch.stack(errors).mean() / pixels, current)
 
 
 def _content(
@@ -59,7 +99,7 @@ def _content(
     """The frame that a GOP's content is of, and the content's planes."""
     anchor = gop.num_frames - 1 if gop.refs_previous else gop.num_frames // 2
     steps = model.f_steps(gop.quality)
-    frame = _frame(shot, first + anchor, steps.device)
+    frame = _frame(shot, first + anchor, steps)
     prediction = None
     if gop.content.predicted:
         assert previous is not None
@@ -70,26 +110,15 @@ def _content(
     return frame, model.synthesize_content(f_hat, gop.quality, prediction)
 
 
-def _frame_error(
-    model: SpatialModel,
-    shot: Shot,
-    gop: CodedGop,
-    first: int,
-    t: int,
-    previous: Planes | None,
-    current: Planes,
-) -> Tensor:
-    steps = model.z_steps(gop.quality)
-    frame = _frame(shot, first + t, steps.device)
-    z_hat = gop.z[t : t + 1].to(steps) * steps
-    return squared_error(frame, model.synthesize(current, previous, z_hat))
-
-
-def _frame(shot: Shot, t: int, device: torch.device) -> Yuv:
-    """A frame, padded to the grid, luma [1, 1, H, W]."""
-    planes = (x.cpu().numpy() for x in (shot.luma[t], *shot.chroma[t]))
-    padded = floats(to_tensors([Frame420(*planes)], *shot.luma.shape[1:]), slice(None))
-    return Yuv(*(x.to(device) for x in padded))
+def _frame(shot: Shot, t: int, like: Tensor) -> Yuv:
+    """A frame, padded to the grid as decoders have it, luma [1, 1, H, W], on a tensor's device."""
+    height, width = shot.luma.shape[1:]
+    rows, columns = (-side % BLOCK for side in (height, width))
+    luma, chroma = (x[t : t + 1].to(like) - 128 for x in (shot.luma[:, None], shot.chroma))
+    return Yuv(
+        F.pad(luma, (0, columns, 0, rows), mode="replicate"),
+        F.pad(chroma, (0, columns // 2, 0, rows // 2), mode="replicate"),
+    )
 
 
 def _rounded(x: Tensor) -> Tensor:

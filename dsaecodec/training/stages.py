@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,7 +19,7 @@ from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.moving_photos import Scene, draw_scene
 from dsaecodec.training.objective import Terms, clip_terms, content_terms, frame_of
 from dsaecodec.training.optimizer import DECAY, parameter_groups
-from dsaecodec.training.planes_objective import planes_terms
+from dsaecodec.training.planes_objective import middle_errors, planes_terms
 from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.symbols import QUALITIES, Choice, CodedGop
@@ -32,6 +32,22 @@ SEEN_FRAMES = 1  # of a GOP, in a step of the stage of the planes
 LEAST = 0.05  # squared error that is as good as none
 DB_AN_OCTAVE = 10 * math.log10(2)
 _SCENE = 1  # tells the generator of a scene from that of the noise
+
+
+class Found(NamedTuple):
+    """What a stage finds of a model by what it holds out.
+
+    Attributes:
+        psnr_db, bits_content, bits_dynamics, bpp: as the log of judgements calls them; None: it
+            does not say.
+        said: the same for people.
+    """
+
+    said: str
+    psnr_db: float | None = None
+    bits_content: float | None = None
+    bits_dynamics: float | None = None
+    bpp: float | None = None
 
 
 class Stage(ABC):
@@ -55,6 +71,10 @@ class Stage(ABC):
     def groups(self, model: Any) -> list[dict[str, Any]]:
         """What moves, for an optimizer: all parameters."""
         return parameter_groups(model, self._config.learning_rate)
+
+    def judge(self, model: Any) -> Found | None:
+        """How good a model is at what the stage is about; None: held-out clips say."""
+        return None
 
     @abstractmethod
     def terms(self, model: Any, step: int, team: Team) -> Terms:
@@ -165,7 +185,7 @@ class PlanesStage(Stage):
     ) -> None:
         super().__init__(config)
         self.steps = config.planes.steps
-        held = sorted({one.number for one, _ in coded})[::HELD_OUT]
+        held = _held_out(one.number for one, _ in coded)
         self._judged = [(one, gops) for one, gops in coded if one.number in held]
         self._fitted = [(one, gops) for one, gops in coded if one.number not in held]
         self._fitted = self._fitted or self._judged
@@ -177,15 +197,15 @@ class PlanesStage(Stage):
         """See `Stage`; a mean."""
         return self._config.planes.batch * self._pixels
 
-    @torch.no_grad()
-    def judge(self, model: SpatialModel) -> float:
-        """PSNR, dB, by the geometric mean of errors: of a frame in the middle of GOPs held out."""
-        errors = []
-        for one, gops in self._judged:
-            shot = one.pictures()
-            for i, gop in enumerate(gops):
-                errors.append(planes_terms(model, shot, gops, i, [gop.num_frames // 2])[1].log2())
-        return 10 * math.log10(255**2) - DB_AN_OCTAVE * float(torch.stack(errors).mean())
+    def judge(self, model: SpatialModel) -> Found:
+        """See `Stage`: PSNR by the geometric mean of errors, of frames amid GOPs held out."""
+        errors = [
+            error
+            for one, gops in self._judged
+            for error in middle_errors(model, one.pictures(), gops)
+        ]
+        psnr = 10 * math.log10(255**2) - DB_AN_OCTAVE * float(torch.stack(errors).log2().mean())
+        return Found(f"frames at {psnr:.3f} dB", psnr_db=psnr)
 
     def groups(self, model: Any) -> list[dict[str, Any]]:
         """See `Stage`: all that makes planes but the transform, whose inverse infers f."""
@@ -207,10 +227,11 @@ class PlanesStage(Stage):
             number = int(part * len(gops))
             count = gops[number].num_frames
             shown = sorted({int(t * count) for t in times})
-            of_content, of_frames = planes_terms(model, one.pictures(), gops, number, shown)
-            losses.append(torch.log2(of_frames + LEAST) + torch.log2(of_content + LEAST) / 2)
-            distortions.append(of_frames)
-            planes.append(of_content)
+            errors = planes_terms(model, one.pictures(), gops, number, shown)
+            of_frames, of_content = (torch.log2(x + LEAST) for x in (errors.frames, errors.content))
+            losses.append(of_frames + of_content / 2)
+            distortions.append(errors.frames)
+            planes.append(errors.content)
         loss, distortion, error = (torch.stack(x).mean() for x in (losses, distortions, planes))
         nothing = torch.zeros_like(loss)
         return Terms(loss, distortion, nothing, nothing, {"planes": error})
@@ -231,7 +252,7 @@ class PriorStage(Stage):
     ) -> None:
         super().__init__(config)
         self.steps = config.priors.steps
-        held = sorted({number for number, _ in coded})[::HELD_OUT]
+        held = _held_out(number for number, _ in coded)
         self._judged = [gop for number, gops in coded if number in held for gop in gops]
         fitted = [gops for number, gops in coded if number not in held]
         self._shots = fitted or [gops for _, gops in coded]
@@ -244,8 +265,8 @@ class PriorStage(Stage):
         return self._config.priors.batch * self._pixels
 
     @torch.no_grad()
-    def judge(self, model: SpatialModel) -> tuple[float, float, float]:
-        """Bits of GOPs held out: a pixel of content, of dynamics a pixel and frame, and of both.
+    def judge(self, model: SpatialModel) -> Found:
+        """See `Stage`: bits a pixel of content, of dynamics a pixel and frame, and of both.
 
         Geometric means, so that a halving counts alike at all rates. A clip whose latents are
         merely rounded would mislead here: the priors learn what the encoder chooses, and for that
@@ -257,7 +278,7 @@ class PriorStage(Stage):
             rates = (bits_f * gop.num_frames, bits_z, bits_f + bits_z)
             rows.append(torch.log2(torch.stack(rates) / gop.num_pixels + 1e-9))
         f, z, bpp = torch.exp2(torch.stack(rows).mean(0)).tolist()
-        return f, z, bpp
+        return Found(f"GOPs at {bpp:.4f} bpp", bits_content=f, bits_dynamics=z, bpp=bpp)
 
     @torch.no_grad()
     def fitted_tables(
@@ -316,6 +337,11 @@ def start_ahead(model: SpatialModel, shots: Sequence[Shot], config: TrainConfig)
         head = model.dynamics_prior.head.bias[model.config.z_channels :]
         head[:] = likelihood.LEVELS_PER_OCTAVE * math.log2(0.25 / likelihood.SCALE_MIN)
         head[:5] = likelihood.LEVELS_PER_OCTAVE * math.log2(0.7 / likelihood.SCALE_MIN)
+
+
+def _held_out(numbers: Iterable[int]) -> list[int]:
+    """Those of shots that judge."""
+    return sorted(set(numbers))[::HELD_OUT]
 
 
 def _draw_quality(generator: torch.Generator) -> int:

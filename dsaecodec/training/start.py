@@ -12,7 +12,7 @@ import torch
 from dsaecodec.errors import ConfigError, ModelError, UsageError
 from dsaecodec.model_io import load_model, read_detail
 from dsaecodec.model_store import SUFFIX, find_model, identity_of, read_model_file
-from dsaecodec.training.config import TrainConfig, differences, load_config
+from dsaecodec.training.config import ENCODED, TrainConfig, differences, load_config
 from dsaecodec.training.drawn import draw_shots
 from dsaecodec.training.folder import RunFolder, RunInfo
 from dsaecodec.training.footage import read_footage
@@ -176,7 +176,7 @@ def _check_enough(config: TrainConfig, shots: Sequence[Shot], team: Team) -> Non
         longest = max((getattr(config, name).num_frames for name in config.stages), default=1)
         SequenceSampler(shots, longest, config.vector.size)
         return
-    encoded = [name for name in config.stages if name in ("planes", "priors")]
+    encoded = [name for name in config.stages if name in ENCODED]
     for name in encoded:
         if find_spec("constriction") is None:
             raise ConfigError(

@@ -299,19 +299,17 @@ class Trainer:
 
     def _make_encoded_stage(self, name: str, stops: Callable[[], bool]) -> Stage | None:
         """A stage that shots are encoded for, once they are; None if something stopped that."""
-        config, folder, of_planes = self.config, self.folder, name == PlanesStage.name
-        start = folder.before_planes if of_planes else folder.before_priors
+        config, folder, start = self.config, self.folder, self.folder.before(name)
         if self.team.leads and not start.exists():
             folder.save_weights(self.model, self.info, self.done, self._first_tables, start)
         self.team.wait()
-        count = config.planes.shots if of_planes else config.priors.shots
-        symbols = folder.symbols_planes if of_planes else folder.symbols
-        choice = choose(self._clips, count, config.seed, symbols)
+        count = getattr(config, name).shots
+        choice = choose(self._clips, count, config.seed, folder.symbols(name))
         self._notify(f"encoding {len(choice)} shots")
         if not encode_choice(choice, start, self._jobs, self.team, stops):
             return None
         coded = read_choice(choice)
-        if of_planes:
+        if name == PlanesStage.name:
             gops = (gops for _, gops in coded)
             return PlanesStage(config, list(zip(choice, gops, strict=True)))
         return PriorStage(config, coded)
@@ -331,18 +329,12 @@ class Trainer:
 
     def _look(self, judge: AnyJudge | None, logs: Logs, stage: Stage, step: int) -> None:
         """Judge the model as it is now, by what its stage is about."""
-        if isinstance(stage, PriorStage):
+        found = stage.judge(self.model)
+        if found:
             self._save_weights()
-            bits_f, bits_z, bpp = stage.judge(self.model)
-            row = ["", "", bits_f, bits_z, bpp, "", ""]
-            logs.add_judgement([stage.name, step, f"{self._seconds:.1f}", *row])
-            self._notify(f"{stage.name}, step {step}: judged by GOPs at {bpp:.4f} bpp")
-        elif isinstance(stage, PlanesStage):
-            self._save_weights()
-            psnr = stage.judge(self.model)
-            row = ["", psnr, "", "", "", "", ""]
-            logs.add_judgement([stage.name, step, f"{self._seconds:.1f}", *row])
-            self._notify(f"{stage.name}, step {step}: judged by frames at {psnr:.3f} dB")
+            row = ["" if value is None else value for value in found[1:]]
+            logs.add_judgement([stage.name, step, f"{self._seconds:.1f}", "", *row, "", ""])
+            self._notify(f"{stage.name}, step {step}: judged by {found.said}")
         elif judge:
             self._judge(judge, logs, stage.name, step)
 

@@ -10,7 +10,7 @@ from dsaecodec.draw import moving_layers
 from dsaecodec.model_io import load_model
 from dsaecodec.spatial.pictures import floats, squared_error, to_tensors
 from dsaecodec.training.config import TrainConfig
-from dsaecodec.training.planes_objective import planes_terms
+from dsaecodec.training.planes_objective import middle_errors, planes_terms
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.stages import HELD_OUT, PlanesStage
 from dsaecodec.training.symbols import Choice, CodedGop, encode_shot
@@ -29,7 +29,7 @@ def shot() -> Shot:
 @pytest.mark.parametrize("lone", [False, True])
 @torch.no_grad()
 def test_errors_are_those_of_decoded_frames(shot, lone):
-    """Contents and residuals are rounded anew, so about."""
+    """Contents are rounded anew, so about."""
     loaded = load_model("natural", "cpu")
     model = loaded.spatial
     gops = encode_shot(loaded, shot, 40, 32, lone=lone)
@@ -47,9 +47,21 @@ def test_errors_are_those_of_decoded_frames(shot, lone):
             source = floats(to_tensors([frames[first + t]], 72, 96), slice(None))
             decoded = model.synthesize(planes, before, z_hat[t : t + 1])
             expected = float(squared_error(source, decoded)) / (72 * 96)
-            found = float(planes_terms(model, shot, gops, number, [t])[1])
+            found = float(planes_terms(model, shot, gops, number, [t]).frames)
             assert found == pytest.approx(expected, rel=0.25)
         previous, first = planes, first + gop.num_frames
+
+
+@torch.no_grad()
+def test_gops_in_a_row_have_the_errors_of_each_alone(shot):
+    loaded = load_model("natural", "cpu")
+    gops = encode_shot(loaded, shot, 40, 32)
+    model = loaded.spatial
+    alone = [
+        planes_terms(model, shot, gops, number, [gop.num_frames // 2]).frames
+        for number, gop in enumerate(gops)
+    ]
+    assert len(gops) >= 3 and list(middle_errors(model, shot, gops)) == alone
 
 
 def test_gradients_reach_the_filter_of_contents_through_frames(shot):
@@ -57,7 +69,7 @@ def test_gradients_reach_the_filter_of_contents_through_frames(shot):
     loaded.spatial.requires_grad_(True)
     gops = encode_shot(loaded, shot, 40, 32)
     number = next(i for i, gop in enumerate(gops) if gop.content.predicted)
-    planes_terms(loaded.spatial, shot, gops, number, [0])[1].backward()
+    planes_terms(loaded.spatial, shot, gops, number, [0]).frames.backward()
     for part in (loaded.spatial.content_synthesis.leave, loaded.spatial.frame_synthesis.leave):
         assert float(part.weight.grad.abs().max()) > 0
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
 import av
@@ -15,6 +16,8 @@ from benchmarks.rd.codec import CannotCode
 from benchmarks.rd.codecs.classic_planes import PixelFormat
 from benchmarks.rd.colour import Plane, Planes
 from dsaecodec.video.pixels import rows
+
+THREADS = Path("/proc/self/task")
 
 
 def has_coder(name: str, mode: Literal["r", "w"]) -> bool:
@@ -84,14 +87,14 @@ def _open(context: av.VideoCodecContext) -> None:
     Where root runs it SVT-AV1 puts the calling thread and its own in real time (SCHED_FIFO), and
     whatever is measured or started afterwards would be, too.
     """
-    if not hasattr(os, "sched_getscheduler"):
+    if not THREADS.is_dir():  # as on anything but Linux
         context.open()
         return
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         context.open()
     finally:
-        for thread in os.listdir("/proc/self/task"):
+        for thread in os.listdir(THREADS):
             with suppress(ProcessLookupError):  # it has ended
                 if os.sched_getscheduler(int(thread)) != policy:
                     os.sched_setscheduler(int(thread), policy, parameters)
