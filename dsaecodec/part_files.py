@@ -98,18 +98,32 @@ def _held(place: Path, head: str, suffix: str, *, is_folder: bool) -> Iterator[t
 def _make(place: Path, head: str, suffix: str, is_folder: bool) -> tuple[Path, int]:
     while True:
         part = place / f"{head}{secrets.token_hex(4)}.part{suffix}"
-        if is_folder:
-            part.mkdir()
-        else:
-            part.touch(exist_ok=False)
-        with suppress(FileNotFoundError):  # another run took it for stale before it was locked
-            lock = _open(part, is_folder)
-            try:
-                if _lock(lock) and os.path.samestat(os.stat(part), os.fstat(lock)):
-                    return part, lock
-            except FileNotFoundError:
-                pass
-            os.close(lock)
+        try:
+            if is_folder:
+                part.mkdir()
+            else:
+                part.touch(exist_ok=False)
+            if (lock := _open_locked(part, is_folder)) is not None:
+                return part, lock
+        except FileExistsError:
+            pass  # another's
+        except BaseException:  # a signal's, before whoever asked for the file could see to it
+            with suppress(OSError):
+                _remove(part, is_folder)
+            raise
+
+
+def _open_locked(part: Path, is_folder: bool) -> int | None:
+    """Open and lock; None: another run took it for stale before it was locked."""
+    with suppress(FileNotFoundError):
+        lock = _open(part, is_folder)
+        try:
+            if _lock(lock) and os.path.samestat(os.stat(part), os.fstat(lock)):
+                return lock
+        except FileNotFoundError:
+            pass
+        os.close(lock)
+    return None
 
 
 def _open(path: str | Path, is_folder: bool) -> int:

@@ -150,3 +150,21 @@ def test_a_disk_that_fails_at_the_last_moment(
     with refused, open_output(tmp_path / "clip.mp4") as file:
         file.write(b"whole")
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("call", ["_open", "_lock", "_open_locked"])
+@pytest.mark.parametrize("name", ["clip.mp4", "pictures/"])
+def test_an_interrupt_while_the_file_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, call: str
+) -> None:
+    """Signals come between any two calls."""
+    target = f"{tmp_path}/{name}"
+    folder = NumberedFolder.of(target)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(part_files, call, interrupt)
+    with pytest.raises(KeyboardInterrupt), folder.staged() if folder else staged(target):
+        pytest.fail("there should be no file")
+    assert names(tmp_path) == []

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dsaecodec.commands.console import Failure
 from dsaecodec.commands.encode_file import EncodeJob, Step, encode_file
 from dsaecodec.commands.targets import check_target
+from dsaecodec.part_files import remove_stale
 
 
 def encode_all(
@@ -52,18 +54,13 @@ def _in_processes(
 ) -> Generator[tuple[int, dict[str, Any] | Failure], None, None]:
     from dsaecodec.commands.pool import run_jobs
 
-    parts: dict[int, str] = {}
-
-    def hear(place: int, told: Step | str) -> None:
-        if isinstance(told, str):
-            parts[place] = told
-        else:
-            tell(able[place], told)
+    def hear(place: int, step: Step) -> None:
+        tell(able[place], step)
 
     def mourn(place: int) -> None:
-        _discard(parts.get(place), jobs[able[place]].target)
+        remove_stale(Path(os.path.realpath(jobs[able[place]].target)).parent)
 
-    outcomes = run_jobs(_encode, [jobs[index] for index in able], num_workers, hear, mourn)
+    outcomes = run_jobs(encode_file, [jobs[index] for index in able], num_workers, hear, mourn)
     with closing(outcomes):
         for place, outcome in outcomes:
             job = jobs[able[place]]
@@ -74,16 +71,3 @@ def _in_processes(
 
 def _failure(job: EncodeJob, error: Exception) -> Failure:
     return Failure.of(error).about(job.source, job.target)
-
-
-def _encode(job: EncodeJob, tell: Callable[[Step | str], None]) -> dict[str, Any]:
-    """Encode in a process of its own, telling the name of the temporary file too."""
-    return encode_file(job, tell, tell)
-
-
-def _discard(part: str | None, target: str) -> None:
-    """Remove the temporary file of a process that died."""
-    if part is None or os.path.realpath(part) == os.path.realpath(target):
-        return  # a named pipe is written as it is
-    with suppress(OSError):
-        os.unlink(part)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from dsaecodec.commands.quick_import import quick_import
 from dsaecodec.model_store import DEFAULT_MODEL
-from dsaecodec.output import open_output, staged
+from dsaecodec.output import open_output
 from dsaecodec.rate import bits_per_pixel, kilobits_per_second
 from dsaecodec.rate_control import SizeLimit, check_readable_again, encode_to_size
 
@@ -68,18 +68,12 @@ class Step(NamedTuple):
     note: str = ""
 
 
-def encode_file(
-    job: EncodeJob,
-    tell: Callable[[Step], None],
-    tell_part: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
+def encode_file(job: EncodeJob, tell: Callable[[Step], None]) -> dict[str, Any]:
     """Encode a video to a .dsz file that appears whole or not at all.
 
     Args:
         job: what to encode.
         tell: is called with how far the work is.
-        tell_part: is called with the name of the temporary file that becomes the target, before
-            there is one.
 
     Returns:
         What was done, ready for JSON.
@@ -94,7 +88,7 @@ def encode_file(
     wanted = job.settings
     choice = choose_model(wanted["model"], job.source, wanted["quality"], wanted["device"])
     attempt = _Attempt(job, choice, tell)
-    with _open_target(job, tell_part) as sink:
+    with open_output(job.target, overwrite=job.overwrite) as sink:
         if job.limit:
             done = encode_to_size(attempt.run, job.limit, sink)
         else:
@@ -163,18 +157,6 @@ def _without_sound(job: EncodeJob, video: VideoReader) -> list[str]:
     if job.source == "-" and video.timed:
         return ["sound on standard input, if there is any, is left out: name the file instead"]
     return []
-
-
-@contextmanager
-def _open_target(job: EncodeJob, tell_part: Callable[[str], None] | None) -> Iterator[BinaryIO]:
-    if job.target == "-" or tell_part is None:
-        with open_output(job.target, overwrite=job.overwrite) as sink:
-            yield sink
-        return
-    with staged(job.target, overwrite=job.overwrite) as part:
-        tell_part(str(part))
-        with open(part, "wb") as sink:
-            yield sink
 
 
 def _open_sound(job: EncodeJob, video: VideoReader) -> AbstractContextManager[SoundReader | None]:

@@ -59,7 +59,7 @@ def run_jobs(
         jobs: its first arguments.
         num_workers: processes, 1 or more.
         tell: is called here with a job's index and what `work` told.
-        mourn: is called here with a job's index after its process was killed or died: it had no
+        mourn: is called here with a job's index after its process was killed or died, and had no
             chance to tidy up.
 
     Yields:
@@ -125,9 +125,6 @@ class _Crew:
         for worker in self.workers.values():
             worker.process.kill()
         for worker in list(self.workers.values()):
-            worker.process.join()
-            while isinstance(message := _receive(worker.connection), _Told):
-                self._tell(worker.job, message.step)  # what it said last
             self._bury(worker)
 
     def _assign(self, worker: _Worker) -> None:
