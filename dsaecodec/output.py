@@ -13,13 +13,15 @@ from typing import BinaryIO
 
 from dsaecodec.errors import OutputError, UsageError
 from dsaecodec.output_folder import NumberedFolder
-from dsaecodec.part_files import held_file, is_part, write_through
+from dsaecodec.part_files import held_file, held_inside, is_part, write_through
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+def staged(
+    path: str | os.PathLike[str], *, overwrite: bool = False, alone: bool = False
+) -> Iterator[Path]:
     """Give a temporary name beside `path`; on success it becomes `path`, on any error it is gone.
 
     A path that exists and is no regular file (a device, a named pipe) is handed back as it is.
@@ -28,6 +30,8 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
     Args:
         path: where the output shall appear.
         overwrite: whether an existing file may be replaced.
+        alone: whether the temporary name is in a folder of its own, for those whose writer makes
+            files beside it.
 
     Raises:
         OutputError: the file exists, is a directory, or cannot be written.
@@ -38,9 +42,9 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
         if is_special(path):
             yield Path(path)
             return
-        with held_file(target) as (part, lock):
+        with held_inside(target) if alone else held_file(target) as part:
             yield part
-            write_through(part, lock)
+            write_through(part)
             _appear(part, target, overwrite=overwrite)
     except OSError as error:
         ours = error.filename in (str(path), str(target)) or is_part(error.filename)

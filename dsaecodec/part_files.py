@@ -22,26 +22,33 @@ _NAME = re.compile(r"\.(?:.*\.)?[0-9a-f]{8}\.part(?:\..*)?", re.DOTALL)
 
 
 @contextmanager
-def held_file(target: Path) -> Iterator[tuple[Path, int]]:
+def held_file(target: Path) -> Iterator[Path]:
     """Make and lock the temporary file of an output; what is left of it afterwards is removed.
 
     Yields:
-        Its path, with the suffix of the output, by which writers choose a format, and a file
-        descriptor of it. It is in the same folder, so that renaming is atomic.
+        Its path, with the suffix of the output, by which writers choose a format. It is in the
+        same folder, so that renaming is atomic.
 
     Raises:
         OSError: it cannot be made.
     """
     stem, suffix = target.stem[:32], target.suffix[:16]
-    with _held(target.parent, f".{stem}.", suffix, is_folder=False) as (part, lock):
-        yield part, lock
+    with _held(target.parent, f".{stem}.", suffix, is_folder=False) as part:
+        yield part
 
 
 @contextmanager
 def held_folder(place: Path) -> Iterator[Path]:
     """The same of a folder within `place`."""
-    with _held(place, ".", "", is_folder=True) as (part, _):
+    with _held(place, ".", "", is_folder=True) as part:
         yield part
+
+
+@contextmanager
+def held_inside(target: Path) -> Iterator[Path]:
+    """A path for the output in such a folder; there is nothing yet."""
+    with held_folder(target.parent) as folder:
+        yield folder / target.name
 
 
 def remove_stale(folder: Path) -> None:
@@ -54,21 +61,24 @@ def remove_stale(folder: Path) -> None:
 
 
 def is_part(name: object) -> bool:
-    """Whether a path is that of an output under way."""
-    return bool(_NAME.fullmatch(os.path.basename(str(name))))
+    """Whether a path is that of an output under way, or in a folder that is."""
+    return any(_NAME.fullmatch(part) for part in Path(str(name)).parts[-2:])
 
 
-def write_through(part: Path, lock: int) -> None:
+def write_through(part: Path) -> None:
     """Have the system write a file to its disk, so that no crash makes it shorter once renamed.
 
     Raises:
         OSError: it cannot be written.
     """
+    file = os.open(part, os.O_RDWR)
     try:
-        os.fsync(lock)
+        os.fsync(file)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):  # knows no such thing
             raise OSError(error.errno, error.strerror, str(part)) from error
+    finally:
+        os.close(file)
 
 
 def _remove_unless_held(entry: os.DirEntry[str]) -> None:
@@ -84,11 +94,11 @@ def _remove_unless_held(entry: os.DirEntry[str]) -> None:
 
 
 @contextmanager
-def _held(place: Path, head: str, suffix: str, *, is_folder: bool) -> Iterator[tuple[Path, int]]:
+def _held(place: Path, head: str, suffix: str, *, is_folder: bool) -> Iterator[Path]:
     remove_stale(place)
     part, lock = _make(place, head, suffix, is_folder)
     try:
-        yield part, lock
+        yield part
     finally:
         with suppress(OSError):
             _remove(part, is_folder)

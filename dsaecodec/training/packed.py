@@ -36,7 +36,7 @@ def write_pack(path: Path, shots: Sequence[Shot], *, overwrite: bool = False) ->
     loops = [i for i, shot in enumerate(shots) if shot.loops]
     if loops:
         metadata["loops"] = json.dumps(loops)
-    with staged(path, overwrite=overwrite) as part:
+    with staged(path, overwrite=overwrite, alone=True) as part:  # the library has its own
         try:
             save_file(tensors, part, metadata)
         except SafetensorError as error:  # its own word for what the system said

@@ -1,4 +1,4 @@
-"""Kill encodes and decodes at random moments and look at what they leave.
+"""Kill encodes, decodes and packs at random moments and look at what they leave.
 
     python -m tests.faults.kill --kills 200 --seed 1
 
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import bitstream
 from dsaecodec.draw import moving_layers
+from dsaecodec.training.packed import read_pack
 from dsaecodec.video import VideoInfo, VideoWriter, open_video, rgb_to_420
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +73,11 @@ def is_whole_folder(path: Path) -> bool:
     return sorted(names) == [f"{i:05d}.png" for i in range(NUM_FRAMES)] and is_whole_video(path)
 
 
+def is_whole_pack(path: Path) -> bool:
+    """Whether packed shots have all their frames."""
+    return sum(len(shot) for shot in read_pack(path)) == NUM_FRAMES
+
+
 def cases(folder: Path) -> list[Case]:
     """All that is killed; draws a clip and encodes it."""
     clip, stream = folder / "clip.y4m", folder / "clip.dsz"
@@ -93,7 +99,10 @@ def cases(folder: Path) -> list[Case]:
         )
     target = place(folder, "decode-png") / "pictures"
     arguments = ["decode", str(stream), "-y", "--quiet", "-o", f"{target}/"]
-    return [*found, Case("decode-png", arguments, target, is_whole_folder)]
+    found.append(Case("decode-png", arguments, target, is_whole_folder))
+    target = place(folder, "pack") / "out.safetensors"
+    arguments = ["pack", str(clip), "-y", "--quiet", "-o", str(target)]
+    return [*found, Case("pack", arguments, target, is_whole_pack)]
 
 
 def place(folder: Path, name: str) -> Path:

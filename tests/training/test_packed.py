@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from dsaecodec.cli import main
 from dsaecodec.errors import InputVideoError, OutputError
+from dsaecodec.training import packed as packed_module
 from dsaecodec.training.chance import generator_of
 from dsaecodec.training.packed import FORMAT, read_pack, write_pack
 from dsaecodec.training.shots import Shot
@@ -49,6 +51,22 @@ def assert_equal(found: list[Shot], expected: list[Shot]) -> None:
 
 def test_shots_come_back_as_they_were(packed: Path) -> None:
     assert_equal(list(read_pack(packed)), SHOTS)
+
+
+def test_what_the_library_makes_beside_its_file_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes under a temporary name of its own, which no later run would know."""
+
+    def save(tensors: object, path: Path, metadata: object) -> None:
+        assert [place.name for place in tmp_path.iterdir()] == [path.parent.name]
+        (path.parent / ".tmpz24y8L").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(packed_module, "save_file", save)
+    with pytest.raises(OutputError, match=r"d\.safetensors: cannot be written: No space"):
+        write_pack(tmp_path / "d.safetensors", SHOTS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_views_are_written_as_what_they_show(tmp_path: Path) -> None:
