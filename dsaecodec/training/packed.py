@@ -37,8 +37,11 @@ def write_pack(path: Path, shots: Sequence[Shot], *, overwrite: bool = False) ->
     if loops:
         metadata["loops"] = json.dumps(loops)
     with staged(path, overwrite=overwrite, alone=True) as part:  # the library has its own
+        part.touch()
+        mode = part.stat().st_mode  # the library's file is for its owner alone
         try:
             save_file(tensors, part, metadata)
+            part.chmod(mode)
         except SafetensorError as error:  # its own word for what the system said
             reason = str(error).removeprefix("Error while serializing: I/O error: ")
             raise OSError(None, reason, str(part)) from error

@@ -53,6 +53,13 @@ def test_shots_come_back_as_they_were(packed: Path) -> None:
     assert_equal(list(read_pack(packed)), SHOTS)
 
 
+def test_who_may_read_a_pack_is_up_to_the_user(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.touch()
+    write_pack(tmp_path / "d.safetensors", SHOTS)
+    assert (tmp_path / "d.safetensors").stat().st_mode == other.stat().st_mode
+
+
 def test_what_the_library_makes_beside_its_file_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
