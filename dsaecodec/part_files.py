@@ -116,7 +116,7 @@ def _make(place: Path, head: str, suffix: str, is_folder: bool) -> tuple[Path, i
             if (lock := _open_locked(part, is_folder)) is not None:
                 return part, lock
         except FileExistsError:
-            pass  # another's
+            continue  # another's name: the next one
         except BaseException:  # a signal's, before whoever asked for the file could see to it
             with suppress(OSError):
                 _remove(part, is_folder)
