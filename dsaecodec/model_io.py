@@ -62,10 +62,15 @@ class _Kind:
 
     def least(self, name: str) -> int:
         """The least value of a number."""
-        return 1 if name in self.largest and name != "f_channels" else 0
+        return 1 if name in self.largest and name not in ("f_channels", "depth") else 0
 
 
-LARGEST_SPATIAL = {"hyper_channels": 256, "residual_luma": 256, "residual_chroma": 64}
+LARGEST_SPATIAL = {
+    "hyper_channels": 256,
+    "residual_luma": 256,
+    "residual_chroma": 64,
+    "depth": 16,
+}
 LARGEST_VECTOR = {
     "size": 256,
     "f_channels": 256,

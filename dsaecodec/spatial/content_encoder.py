@@ -32,12 +32,14 @@ class CodedContent(NamedTuple):
 
     Attributes:
         targets: before rounding, on the CPU.
+        symbols: what they were rounded to.
         prediction: what f is added to, None if the content stands alone.
         payload: coder bytes.
         planes: what they decode to.
     """
 
     targets: ContentTargets
+    symbols: ContentSymbols
     prediction: Yuv | None
     payload: bytes
     planes: Planes
@@ -95,8 +97,8 @@ class ContentEncoder:
     def finish(self, targets: ContentTargets, prediction: Yuv | None) -> CodedContent:
         """Code a content to bytes, see `code`."""
         coder = SymbolEncoder(self._loaded.tables)
-        _, planes = self.code(targets, prediction, coder)
-        return CodedContent(targets, prediction, coder.finish(), planes)
+        symbols, planes = self.code(targets, prediction, coder)
+        return CodedContent(targets, symbols, prediction, coder.finish(), planes)
 
     def _alone(self, frame: Yuv) -> CodedContent:
         return self.finish(self._targets(frame, None, None), None)

@@ -52,6 +52,7 @@ class SpatialConfig:
         softened: 1 if such a prediction is weighed by how certain its motion is, see `softening`.
         discerning: 1 if the filter of contents tells what is coded from what was predicted, see
             `ContentSynthesis`.
+        depth: blocks by which that filter goes deeper, see there.
     """
 
     hyper_channels: int = 16
@@ -61,6 +62,7 @@ class SpatialConfig:
     predicted: int = 0
     softened: int = 0
     discerning: int = 0
+    depth: int = 0
 
     @property
     def z_channels(self) -> int:
@@ -131,7 +133,9 @@ class SpatialModel(nn.Module):
         self.dynamics_prior = DynamicsPrior(
             config.z_channels, MOTION_CHANNELS, kinematic=bool(config.kinematic)
         )
-        self.content_synthesis = ContentSynthesis(discerning=bool(config.discerning))
+        self.content_synthesis = ContentSynthesis(
+            discerning=bool(config.discerning), depth=config.depth
+        )
         self.frame_synthesis = FrameSynthesis(*residual)
         # log2 of each channel's step against the nominal one, at quality 50 and its slope
         self.f_step = nn.Parameter(torch.zeros(2, NUM_COEFFICIENTS))
@@ -168,8 +172,8 @@ class SpatialModel(nn.Module):
         self, f_hat: Tensor, quality: int, prediction: Yuv | None = None
     ) -> Planes:
         """Planes of dequantized content [N, 384, h, w], with a prediction if it has one."""
-        strength = f_hat.new_tensor(min(content_step(quality) / 16, 2.0))
-        return self.content_synthesis(f_hat, strength, prediction)
+        step = f_hat.new_tensor([content_step(quality)])
+        return self.content_synthesis(f_hat, step, prediction)
 
     def judge_motion(
         self, luma: Tensor, previous: Planes, current: Planes, grids: Tensor
@@ -202,7 +206,12 @@ class SpatialModel(nn.Module):
     def widened(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weights of a model whose parts know less, for this one; what is new is mute."""
         state = self.state_dict()
-        new = ("dynamics_prior.near.", "dynamics_prior.ratio", "content_prior.lacking_")
+        new = (
+            "dynamics_prior.near.",
+            "dynamics_prior.ratio",
+            "content_prior.lacking_",
+            "content_synthesis.deepening.",
+        )
         fresh = {name: value for name, value in state.items() if name.startswith(new)}
         for name, value in fresh.items():
             fresh[name] = weights.get(name.replace("lacking_", "hyper_"), value)

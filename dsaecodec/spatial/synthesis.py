@@ -24,6 +24,10 @@ HALF_PEL = (-1 / 64, 4 / 64, -11 / 64, 40 / 64, 40 / 64, -11 / 64, 4 / 64, -1 / 
 FEATURES = 8
 NUM_COEFFICIENTS = 384  # 256 of luma, 64 of each chroma plane
 DC_CHANNELS = (0, 256, 320)
+COARSE_STEP = (
+    16.0  # grey levels: the filter of contents adds what it says there, else in proportion
+)
+STRONGEST = 2.0  # times that, at most
 
 
 class Yuv(NamedTuple):
@@ -150,6 +154,48 @@ class Separable(nn.Module):
         return x + F.relu(self.pointwise(self.depthwise(x)))
 
 
+class Residual(nn.Module):
+    """Residual block of two dense 3×3 convolutions, which starts as nothing."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(channels, channels, 3, padding=1)
+        self.leave = zero_init(nn.Conv2d(channels, channels, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, channels, H, W] → the same shape."""
+        return x + self.leave(F.relu(self.enter(x)))
+
+
+class Deepening(nn.Module):
+    """More of the filter of contents, which knows how coarse steps are; it starts as nothing.
+
+    Args:
+        width: of the filter.
+        blocks: how many.
+    """
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        self.level = nn.Linear(2, width)
+        nn.init.zeros_(self.level.weight)
+        nn.init.zeros_(self.level.bias)
+        self.blocks = nn.Sequential(*(Residual(width) for _ in range(blocks)))
+
+    def forward(self, hidden: Tensor, step: Tensor, predicted: Tensor) -> Tensor:
+        """[N, width, H, W] → the same shape.
+
+        Args:
+            hidden: what the filter knows.
+            step: nominal step of f in grey levels, [N] or [1].
+            predicted: 1 for contents that are, else 0, [N] or [1].
+        """
+        known = torch.stack([torch.log2(step) - 3, predicted], dim=1)
+        hidden = hidden + self.level(known)[:, :, None, None]
+        # dense convolutions take two thirds of the time that way
+        return self.blocks(hidden.contiguous(memory_format=torch.channels_last))
+
+
 class ContentSynthesis(nn.Module):
     """f_hat → planes: inverse transform, prediction, an in-loop filter, features, interpolation.
 
@@ -157,9 +203,12 @@ class ContentSynthesis(nn.Module):
         width, blocks: of the filter.
         discerning: whether the filter also sees what f_hat says, apart from what was predicted; it
             works half as hard on predicted contents then, for much of them has been filtered.
+        depth: blocks by which the filter goes deeper than what features come from.
     """
 
-    def __init__(self, width: int = 64, blocks: int = 3, *, discerning: bool = False) -> None:
+    def __init__(
+        self, width: int = 64, blocks: int = 3, *, discerning: bool = False, depth: int = 0
+    ) -> None:
         super().__init__()
         self.discerning = discerning
         self.transform = Transform(transform_matrix().T)
@@ -167,24 +216,34 @@ class ContentSynthesis(nn.Module):
         self.blocks = nn.Sequential(*(Separable(width) for _ in range(blocks)))
         self.leave = zero_init(nn.Conv2d(width, 24, 3, padding=1))
         self.features = nn.Conv2d(width, FEATURES, 2, stride=2)
+        self.deepening = Deepening(width, depth) if depth else None
 
-    def forward(self, f_hat: Tensor, strength: Tensor, prediction: Yuv | None = None) -> Planes:
+    def forward(self, f_hat: Tensor, step: Tensor, prediction: Yuv | None = None) -> Planes:
         """Planes of a content.
 
         Args:
             f_hat: [N, 384, h, w], physical units.
-            strength: [1], grows as steps get coarser.
+            step: nominal step of f, [1], see `model.content_step`.
             prediction: what f_hat is added to; None: it stands alone.
         """
+        picture, hidden = self.picture(f_hat, step, prediction)
+        luma2, chroma2 = upsample_half_pel(picture.luma), upsample_half_pel(picture.chroma)
+        return Planes(picture, luma2, chroma2, self.features(hidden))
+
+    def picture(
+        self, f_hat: Tensor, step: Tensor, prediction: Yuv | None = None
+    ) -> tuple[Yuv, Tensor]:
+        """The picture of a content, and what features come from, [N, width, H/4, W/4]."""
         said = packed = pack_blocks(self.transform(f_hat))
+        strength = (step / COARSE_STEP).clamp(max=STRONGEST)
         if prediction is not None:
             packed = packed + pack(prediction)
             strength = strength / 2 if self.discerning else strength
         seen = torch.cat([packed, said], 1) if self.discerning else packed
-        hidden = self.blocks(F.relu(self.enter(seen / 32)))
-        picture = unpack(packed + strength * self.leave(hidden))
-        luma2, chroma2 = upsample_half_pel(picture.luma), upsample_half_pel(picture.chroma)
-        return Planes(picture, luma2, chroma2, self.features(hidden))
+        hidden = deep = self.blocks(F.relu(self.enter(seen / 32)))
+        if self.deepening is not None:
+            deep = self.deepening(hidden, step, torch.full_like(step, prediction is not None))
+        return unpack(packed + strength[:, None, None, None] * self.leave(deep)), hidden
 
 
 class Motion(NamedTuple):

@@ -84,19 +84,21 @@ class ClipsConfig:
 
 @dataclass(frozen=True)
 class PlanesConfig:
-    """Third stage: the filter of contents alone, on GOPs and motion that the encoder chose.
+    """Third stage: the filter of contents alone, on contents that the encoder chose.
 
     Attributes:
         steps: how many.
-        batch: GOPs a step, over all processes.
-        shots: as in `PriorsConfig`.
+        batch: crops a step, over all processes.
+        size: height and width of a crop, pixels, a multiple of 16.
+        shots: as in `PriorsConfig`; each takes some 4 MB of memory.
         learning_rate: of the float networks.
     """
 
     steps: int = 0
-    batch: int = 2
+    batch: int = 8
+    size: int = 128
     shots: int = 100
-    learning_rate: float = 3e-4
+    learning_rate: float = 5e-4
 
 
 @dataclass(frozen=True)
@@ -338,6 +340,7 @@ _AT_LEAST = {
     "clips.size": 32,
     "clips.num_frames": 3,
     "planes.batch": 1,
+    "planes.size": 16,
     "planes.shots": 1,
     "priors.batch": 1,
     "priors.shots": 1,
@@ -365,7 +368,7 @@ def _check(config: TrainConfig) -> None:
         least = _AT_LEAST.get(key, 0)
         if isinstance(value, int | float) and not least <= value < LIMIT:  # catches NaN
             raise ConfigError(f"{key} = {value}: expected {least} or more, below {LIMIT:g}")
-    for name in ("content.size", "clips.size"):
+    for name in ("content.size", "clips.size", "planes.size"):
         if values[name] % 16:
             raise ConfigError(f"{name} = {values[name]}: expected a multiple of 16")
     choices = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+
+from dsaecodec.video.frame import Frame420
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 MIN_SIDE = 16
@@ -44,6 +46,11 @@ class Shot:
     def num_bytes(self) -> int:
         """Memory that the samples take."""
         return self.luma.numel() + self.chroma.numel()
+
+    def frames(self) -> Iterator[Frame420]:
+        """Its pictures, which are 4:2:0."""
+        for y, (u, v) in zip(self.luma.cpu().numpy(), self.chroma.cpu().numpy(), strict=True):
+            yield Frame420(y, u, v)
 
     def still(self, num_frames: int) -> Shot:
         """The first frame, so many times; takes no memory."""

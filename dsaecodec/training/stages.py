@@ -12,23 +12,23 @@ import torch
 from bitstream import FrequencyTables
 from dsaecodec import likelihood
 from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.motion import BLOCK
 from dsaecodec.spatial.synthesis import Yuv
 from dsaecodec.tables import Census
 from dsaecodec.training.chance import Noise, below, generator_of
 from dsaecodec.training.config import TrainConfig
+from dsaecodec.training.contents import Example, errors
 from dsaecodec.training.moving_photos import Scene, draw_scene
 from dsaecodec.training.objective import Terms, clip_terms, content_terms, frame_of
 from dsaecodec.training.optimizer import DECAY, parameter_groups
-from dsaecodec.training.planes_objective import middle_errors, planes_terms
 from dsaecodec.training.sampler import ClipSampler
 from dsaecodec.training.shots import Shot
-from dsaecodec.training.symbols import QUALITIES, Choice, CodedGop
+from dsaecodec.training.symbols import QUALITIES, CodedGop
 from dsaecodec.training.team import Team
 
 HELD_OUT = 8  # one shot in so many judges the stage of the priors
 ALONE = 6  # one step in so many codes clips that have no previous content
 STANDING = 4  # of the others, one in so many has contents that stand alone
-SEEN_FRAMES = 1  # of a GOP, in a step of the stage of the planes
 LEAST = 0.05  # squared error that is as good as none
 DB_AN_OCTAVE = 10 * math.log10(2)
 _SCENE = 1  # tells the generator of a scene from that of the noise
@@ -171,70 +171,74 @@ class ClipStage(Stage):
 
 
 class PlanesStage(Stage):
-    """The filter and the features of contents alone, in GOPs as the encoder makes them.
+    """The filter of contents alone, on contents as the encoder makes them.
 
     Args:
         config: the run.
-        coded: what was encoded, and its GOPs.
+        coded: shots' numbers and their contents, see `contents.read_contents`.
     """
 
     name, number = "planes", 3
 
-    def __init__(
-        self, config: TrainConfig, coded: Sequence[tuple[Choice, Sequence[CodedGop]]]
-    ) -> None:
+    def __init__(self, config: TrainConfig, coded: Sequence[tuple[int, Sequence[Example]]]) -> None:
         super().__init__(config)
         self.steps = config.planes.steps
-        held = _held_out(one.number for one, _ in coded)
-        self._judged = [(one, gops) for one, gops in coded if one.number in held]
-        self._fitted = [(one, gops) for one, gops in coded if one.number not in held]
-        self._fitted = self._fitted or self._judged
-        pixels = [gops[0].num_pixels // gops[0].num_frames for _, gops in self._fitted]
-        self._pixels = SEEN_FRAMES * sum(pixels) // len(pixels)
+        held = _held_out(number for number, _ in coded)
+        self._judged = [one for number, examples in coded if number in held for one in examples]
+        fitted = [examples for number, examples in coded if number not in held]
+        self._shots = fitted or [examples for _, examples in coded]
+        sizes = [one.f.shape[2:] for examples in self._shots for one in examples]
+        wanted = config.planes.size // BLOCK
+        self._size = [min(wanted, *side) for side in zip(*sizes, strict=True)]
 
     @property
     def pixels(self) -> int:
-        """See `Stage`; a mean."""
-        return self._config.planes.batch * self._pixels
+        """See `Stage`."""
+        return self._config.planes.batch * math.prod(BLOCK * side for side in self._size)
 
+    @torch.no_grad()
     def judge(self, model: SpatialModel) -> Found:
-        """See `Stage`: PSNR by the geometric mean of errors, of frames amid GOPs held out."""
-        errors = [
-            error
-            for one, gops in self._judged
-            for error in middle_errors(model, one.pictures(), gops)
-        ]
-        psnr = 10 * math.log10(255**2) - DB_AN_OCTAVE * float(torch.stack(errors).log2().mean())
-        return Found(f"frames at {psnr:.3f} dB", psnr_db=psnr)
+        """See `Stage`: PSNR by the geometric mean of errors, of contents held out."""
+        octaves = torch.cat([errors(model, [one]).log2() for one in self._judged]).mean()
+        psnr = 10 * math.log10(255**2) - DB_AN_OCTAVE * float(octaves)
+        return Found(f"contents at {psnr:.3f} dB", psnr_db=psnr)
 
     def groups(self, model: Any) -> list[dict[str, Any]]:
-        """See `Stage`: all that makes planes but the transform, whose inverse infers f."""
-        named = model.content_synthesis.named_parameters()
-        networks = [parameter for name, parameter in named if "transform" not in name]
+        """See `Stage`: all that makes pictures but the transform, whose inverse infers f.
+
+        Where the filter goes deeper than features, which frames are made of, they stay as they are.
+        """
+        synthesis = model.content_synthesis
+        moving = [synthesis.enter, synthesis.blocks, synthesis.leave]
+        if synthesis.deepening is not None:
+            moving = [synthesis.deepening, synthesis.leave]
+        networks = [parameter for part in moving for parameter in part.parameters()]
         return parameter_groups(model, self._config.planes.learning_rate, networks)
 
     def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
-        """The loss is the mean logarithm of errors, of frames and, half as much, of contents.
+        """The loss is the mean logarithm of errors: a halving counts alike at all qualities.
 
-        A shot of one long GOP counts as much as one of many short ones.
+        A shot of one content counts as much as one of many.
         """
         config = self._config.planes
         generator = generator_of(self._config.seed, self.number, step)
-        picks = torch.rand(config.batch, 2 + SEEN_FRAMES, generator=generator)
-        losses, distortions, planes = [], [], []
-        for pick, part, *times in picks[team.share(config.batch)].tolist():
-            one, gops = self._fitted[int(pick * len(self._fitted))]
-            number = int(part * len(gops))
-            count = gops[number].num_frames
-            shown = sorted({int(t * count) for t in times})
-            errors = planes_terms(model, one.pictures(), gops, number, shown)
-            of_frames, of_content = (torch.log2(x + LEAST) for x in (errors.frames, errors.content))
-            losses.append(of_frames + of_content / 2)
-            distortions.append(errors.frames)
-            planes.append(errors.content)
-        loss, distortion, error = (torch.stack(x).mean() for x in (losses, distortions, planes))
+        picks = torch.rand(config.batch, 4, generator=generator)
+        crops = [self._crop(*pick) for pick in picks[team.share(config.batch)].tolist()]
+        kinds = (
+            [one for one in crops if (one.prediction is None) == lone] for lone in (True, False)
+        )
+        found = torch.cat([errors(model, kind) for kind in kinds if kind])
+        loss, error = torch.log2(found + LEAST).mean(), found.mean()
         nothing = torch.zeros_like(loss)
-        return Terms(loss, distortion, nothing, nothing, {"planes": error})
+        return Terms(loss, error, nothing, nothing, {"planes": error})
+
+    def _crop(self, shot: float, part: float, y: float, x: float) -> Example:
+        """One that four numbers in 0…1 choose."""
+        examples = self._shots[int(shot * len(self._shots))]
+        one = examples[int(part * len(examples))]
+        (height, width), (rows, columns) = one.f.shape[2:], self._size
+        top, left = int(y * (height - rows + 1)), int(x * (width - columns + 1))
+        return one.crop(top, left, rows, columns)
 
 
 class PriorStage(Stage):

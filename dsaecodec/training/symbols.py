@@ -31,7 +31,6 @@ from dsaecodec.spatial.pictures import grid_size
 from dsaecodec.training.chance import generator_of
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.team import Team
-from dsaecodec.video.frame import Frame420
 
 LONGEST = PRESETS["medium"].gop + 1  # frames of a shot
 LARGEST = 512  # pixels of a side: what the last stage needs of memory grows with them
@@ -40,6 +39,8 @@ QUALITIES = (5, 96)  # drawn from these, the upper one excluded
 WAYS = (0, 5, 1, 4)  # in which shots are turned when they come again, gravity stays below
 SUFFIX = ".safetensors"
 _LATENTS = ("hyper", "f", "motion", "z")
+Encode = Callable[[LoadedModel, Shot, int, int, bool], dict[str, Tensor]]
+"""(model, shot, quality, longest GOP, whether there is only one) → tensors of a file."""
 _Packed = tuple[str, NDArray[np.uint8], NDArray[np.uint8], int, int, bool]
 
 
@@ -104,26 +105,35 @@ def encode_shot(
 
     height, width = shot.luma.shape[1:]
     size = grid_size(height, width)
-    frames = (
-        Frame420(y.numpy(), c[0].numpy(), c[1].numpy())
-        for y, c in zip(shot.luma, shot.chroma, strict=True)
-    )
     preset = replace(PRESETS["medium"], halves=not lone)
     encoder, coded = SpatialGopEncoder(loaded, height, width, quality, preset=preset), []
-    for plan in plan_gops(islice(frames, gop if lone else LONGEST), gop):
+    for plan in plan_gops(islice(shot.frames(), gop if lone else LONGEST), gop):
         with limited_threads(None):
             for data in encoder.encode(plan):
                 coder, setting = SymbolDecoder(data.content, loaded.tables), (size, data.quality)
                 content = code_content(loaded.spatial, coder, *setting, None)
                 coder = SymbolDecoder(data.segments[0].payload, loaded.tables)
                 place = Place.whole(data.num_frames, data.refs_previous, content.motion)
-                z = _narrow(code_dynamics(loaded.spatial, coder, *setting, place, None))
-                content = ContentSymbols(*map(_narrow, content))
+                z = narrow(code_dynamics(loaded.spatial, coder, *setting, place, None))
+                content = ContentSymbols(*map(narrow, content))
                 num_bytes = len(data.content) + len(data.segments[0].payload)
                 pixels = height * width * data.num_frames
                 facts = (data.quality, data.refs_previous, pixels)
                 coded.append(CodedGop(*facts, content, z, num_bytes))
     return coded
+
+
+def encode_gops(
+    loaded: LoadedModel, shot: Shot, quality: int, gop: int, lone: bool
+) -> dict[str, Tensor]:
+    """`encode_shot` as tensors, which `read_gops` reads."""
+    tensors = {}
+    for i, part in enumerate(encode_shot(loaded, shot, quality, gop, lone=lone)):
+        facts = (part.quality, part.refs_previous, part.num_pixels, part.num_bytes)
+        tensors[f"{i}.facts"] = torch.tensor([int(fact) for fact in facts])
+        latents = zip(_LATENTS, (*part.content, part.z), strict=True)
+        tensors |= {f"{i}.{name}": value.contiguous() for name, value in latents}
+    return tensors
 
 
 @dataclass(frozen=True)
@@ -195,12 +205,18 @@ def choose(shots: Sequence[Shot], count: int, seed: int, folder: Path) -> list[C
 
 
 def encode_choice(
-    choice: Sequence[Choice], weights: Path, jobs: int, team: Team, stops: Callable[[], bool]
+    choice: Sequence[Choice],
+    encode: Encode,
+    weights: Path,
+    jobs: int,
+    team: Team,
+    stops: Callable[[], bool],
 ) -> bool:
     """Encode what is not encoded yet; False if something stopped it, to be gone on with later.
 
     Args:
         choice: of `choose`.
+        encode: what is done with each, in a process of its own.
         weights: model file to encode with.
         jobs: processes of one thread each.
         team: shares the work.
@@ -214,7 +230,7 @@ def encode_choice(
         while todo or running:
             while todo and len(running) < jobs:
                 one = todo.pop(0)
-                running.add(pool.submit(_encode_to_file, weights, one.packed(), one.file))
+                running.add(pool.submit(_encode_to_file, encode, weights, one.packed(), one.file))
             done, running = wait(running, POLL_SECONDS, FIRST_COMPLETED)
             for job in done:
                 job.result()
@@ -226,12 +242,13 @@ def encode_choice(
     return not bool(flag > 0)
 
 
-def read_choice(choice: Sequence[Choice]) -> list[tuple[int, list[CodedGop]]]:
+def read_gops(choice: Sequence[Choice]) -> list[tuple[int, list[CodedGop]]]:
     """The symbols of all choices: the shot's number and its GOPs."""
     return [(one.number, _read_file(one.file)) for one in choice]
 
 
-def _narrow(symbols: Tensor) -> Tensor:
+def narrow(symbols: Tensor) -> Tensor:
+    """Symbols as files keep them, int16."""
     return symbols.clamp(-(2**15), 2**15 - 1).to(torch.int16)
 
 
@@ -241,18 +258,12 @@ def _leave_interrupts() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _encode_to_file(weights: Path, packed: _Packed, file: Path) -> None:
+def _encode_to_file(encode: Encode, weights: Path, packed: _Packed, file: Path) -> None:
     torch.set_num_threads(1)
     loaded = load_model(str(weights), "cpu")
     name, luma, chroma, quality, gop, lone = packed
     shot = Shot(name, torch.from_numpy(luma), torch.from_numpy(chroma))
-    coded = encode_shot(loaded, shot, quality, gop, lone=lone)
-    tensors = {}
-    for i, part in enumerate(coded):
-        facts = (part.quality, part.refs_previous, part.num_pixels, part.num_bytes)
-        tensors[f"{i}.facts"] = torch.tensor([int(fact) for fact in facts])
-        latents = zip(_LATENTS, (*part.content, part.z), strict=True)
-        tensors |= {f"{i}.{name}": value.contiguous() for name, value in latents}
+    tensors = encode(loaded, shot, quality, gop, lone)
     with staged(file, overwrite=True) as temporary:
         temporary.write_bytes(save(tensors))
 

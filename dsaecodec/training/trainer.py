@@ -22,6 +22,7 @@ from bitstream import FrequencyTables
 from dsaecodec.errors import CodecError, ConfigError
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.training.config import TrainConfig
+from dsaecodec.training.contents import encode_contents, read_contents
 from dsaecodec.training.folder import Logs, RunFolder, RunInfo
 from dsaecodec.training.interrupts import held_interrupts
 from dsaecodec.training.judge import Judge, warnings_of
@@ -38,7 +39,7 @@ from dsaecodec.training.stages import (
     Stage,
     start_ahead,
 )
-from dsaecodec.training.symbols import choose, encode_choice, read_choice
+from dsaecodec.training.symbols import choose, encode_choice, encode_gops, read_gops
 from dsaecodec.training.team import Team
 from dsaecodec.training.vector_judge import VectorJudge
 from dsaecodec.training.vector_stages import CodingStage, SequenceStage, SketchStage, start_vectors
@@ -306,13 +307,13 @@ class Trainer:
         count = getattr(config, name).shots
         choice = choose(self._clips, count, config.seed, folder.symbols(name))
         self._notify(f"encoding {len(choice)} shots")
-        if not encode_choice(choice, start, self._jobs, self.team, stops):
+        of_planes = name == PlanesStage.name
+        encode = encode_contents if of_planes else encode_gops
+        if not encode_choice(choice, encode, start, self._jobs, self.team, stops):
             return None
-        coded = read_choice(choice)
-        if name == PlanesStage.name:
-            gops = (gops for _, gops in coded)
-            return PlanesStage(config, list(zip(choice, gops, strict=True)))
-        return PriorStage(config, coded)
+        if of_planes:
+            return PlanesStage(config, read_contents(choice))
+        return PriorStage(config, read_gops(choice))
 
     def _make_judge(self) -> AnyJudge | None:
         if not self.team.leads:
