@@ -69,7 +69,7 @@ LARGEST_SPATIAL = {
     "hyper_channels": 256,
     "residual_luma": 256,
     "residual_chroma": 64,
-    "depth": 16,
+    "depth": 64,
 }
 LARGEST_VECTOR = {
     "size": 256,

@@ -268,7 +268,7 @@ def test_verify_reports_one_digest(golden):
     """Streams of every version are decoded for ever."""
     expected = json.loads((golden.parent / "digests.json").read_text())
     paths = sorted(golden.parent.glob("*.dsz"))
-    assert [path.name for path in paths] == sorted(expected) and len(paths) == 16
+    assert [path.name for path in paths] == sorted(expected) and len(paths) == 18
     for path in paths:
         with open(path, "rb") as file:
             report = verify_stream(file, device="cpu")
@@ -286,6 +286,7 @@ def test_verify_reports_one_digest(golden):
         "v2-fitted-everything",
         "v2-softened-everything",
         "v2-discerning-everything",
+        "v2-deep-everything",
         "v3-sprites",
         "v3-balls",
     ],

@@ -26,7 +26,15 @@ SIZE = (5, 7)
 
 @pytest.fixture(
     scope="module",
-    params=["natural", "natural-1", "natural-2", "natural-3", "natural-4", "natural-5"],
+    params=[
+        "natural",
+        "natural-1",
+        "natural-2",
+        "natural-3",
+        "natural-4",
+        "natural-5",
+        "natural-6",
+    ],
 )
 def path(request: pytest.FixtureRequest) -> Path:
     return find_model(request.param)

@@ -170,6 +170,10 @@ class Residual(nn.Module):
 class Deepening(nn.Module):
     """More of the filter of contents, which knows how coarse steps are; it starts as nothing.
 
+    A content that is predicted has been filtered before, and will be again. So the filter adds
+    something where something is coded: with e the mean energy of f_hat's 3×3 blocks around one, in
+    squared steps, its share is e / (e + ease).
+
     Args:
         width: of the filter.
         blocks: how many.
@@ -181,19 +185,27 @@ class Deepening(nn.Module):
         nn.init.zeros_(self.level.weight)
         nn.init.zeros_(self.level.bias)
         self.blocks = nn.Sequential(*(Residual(width) for _ in range(blocks)))
+        self.leave = zero_init(nn.Conv2d(width, 24, 3, padding=1))
+        self.log_ease = nn.Parameter(torch.zeros(1))
 
-    def forward(self, hidden: Tensor, step: Tensor, predicted: Tensor) -> Tensor:
-        """[N, width, H, W] → the same shape.
+    def forward(self, hidden: Tensor, f_hat: Tensor, step: Tensor, predicted: Tensor) -> Tensor:
+        """What to add to a packed picture, [N, 24, H/4, W/4].
 
         Args:
-            hidden: what the filter knows.
+            hidden: what the filter knows, [N, width, H/4, W/4].
+            f_hat: [N, 384, h, w], physical units.
             step: nominal step of f in grey levels, [N] or [1].
             predicted: 1 for contents that are, else 0, [N] or [1].
         """
         known = torch.stack([torch.log2(step) - 3, predicted], dim=1)
         hidden = hidden + self.level(known)[:, :, None, None]
         # dense convolutions take two thirds of the time that way
-        return self.blocks(hidden.contiguous(memory_format=torch.channels_last))
+        hidden = self.blocks(hidden.contiguous(memory_format=torch.channels_last))
+        energy = (f_hat / step[:, None, None, None]).square().sum(1, keepdim=True)
+        energy = F.avg_pool2d(F.pad(energy, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        share = energy / (energy + torch.exp(self.log_ease))
+        share = F.interpolate(share, scale_factor=4, mode="bilinear", align_corners=False)
+        return share * self.leave(hidden)
 
 
 class ContentSynthesis(nn.Module):
@@ -240,10 +252,12 @@ class ContentSynthesis(nn.Module):
             packed = packed + pack(prediction)
             strength = strength / 2 if self.discerning else strength
         seen = torch.cat([packed, said], 1) if self.discerning else packed
-        hidden = deep = self.blocks(F.relu(self.enter(seen / 32)))
+        hidden = self.blocks(F.relu(self.enter(seen / 32)))
+        fix = self.leave(hidden)
         if self.deepening is not None:
-            deep = self.deepening(hidden, step, torch.full_like(step, prediction is not None))
-        return unpack(packed + strength[:, None, None, None] * self.leave(deep)), hidden
+            predicted = torch.full_like(step, prediction is not None)
+            fix = fix + self.deepening(hidden, f_hat, step, predicted)
+        return unpack(packed + strength[:, None, None, None] * fix), hidden
 
 
 class Motion(NamedTuple):

@@ -211,7 +211,7 @@ class PlanesStage(Stage):
         synthesis = model.content_synthesis
         moving = [synthesis.enter, synthesis.blocks, synthesis.leave]
         if synthesis.deepening is not None:
-            moving = [synthesis.deepening, synthesis.leave]
+            moving = [synthesis.deepening]
         networks = [parameter for part in moving for parameter in part.parameters()]
         return parameter_groups(model, self._config.planes.learning_rate, networks)
 

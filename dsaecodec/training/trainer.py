@@ -23,12 +23,11 @@ from dsaecodec.errors import CodecError, ConfigError
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.contents import encode_contents, read_contents
-from dsaecodec.training.folder import Logs, RunFolder, RunInfo
+from dsaecodec.training.folder import RunFolder, RunInfo
 from dsaecodec.training.interrupts import held_interrupts
-from dsaecodec.training.judge import Judge, warnings_of
 from dsaecodec.training.objective import Terms
+from dsaecodec.training.onlooker import Onlooker
 from dsaecodec.training.optimizer import schedule
-from dsaecodec.training.pictures import draw_progress
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.speed import full_float32, prepare_networks
 from dsaecodec.training.stages import (
@@ -41,11 +40,9 @@ from dsaecodec.training.stages import (
 )
 from dsaecodec.training.symbols import choose, encode_choice, encode_gops, read_gops
 from dsaecodec.training.team import Team
-from dsaecodec.training.vector_judge import VectorJudge
 from dsaecodec.training.vector_stages import CodingStage, SequenceStage, SketchStage, start_vectors
 from dsaecodec.vector.model import VectorModel
 
-AnyJudge = Judge | VectorJudge
 SAVE_SECONDS = 40.0
 LOG_STEPS = 20
 GRADIENT_NORM = 1.0
@@ -138,7 +135,6 @@ class Trainer:
         self._first_tables = tables
         self._tables: FrequencyTables | None = None  # fitted in this run
         self._optimizer_state: dict[str, Any] | None = None
-        self._said: set[str] = set()
         self._resume()
         team.lead(self.model.state_dict().values())
 
@@ -164,17 +160,15 @@ class Trainer:
 
     def _run_stages(self, stops: Callable[[], bool]) -> bool:
         place = self._place()
-        logs = None
-        if self.team.leads:
-            logs = self.folder.open_logs(place, self._stages)
-        judge = self._make_judge()
-        if judge and logs and place is None and self._stages:
-            self._judge(judge, logs, self._stages[0], 0)
+        onlooker = self._make_onlooker(place)
+        if onlooker and place is None and self._stages:
+            self._save_weights()
+            onlooker.judge(self.model, self._stages[0], 0, 0.0)
         for name in self._stages:
             lacks_tables = name == PriorStage.name and self._tables is None
             if self.done[name] < self._steps_of(name) or lacks_tables:
                 stage = self._make_stage(name, stops)
-                if stage is None or not self._run_stage(stage, logs, judge, stops):
+                if stage is None or not self._run_stage(stage, onlooker, stops):
                     return False
                 if isinstance(stage, PriorStage) and not self._fit_tables(stage, stops):
                     return False
@@ -193,11 +187,7 @@ class Trainer:
         return True
 
     def _run_stage(
-        self,
-        stage: Stage,
-        logs: Logs | None,
-        judge: AnyJudge | None,
-        stops: Callable[[], bool],
+        self, stage: Stage, onlooker: Onlooker | None, stops: Callable[[], bool]
     ) -> bool:
         """Run a stage to its end, or until something stops it."""
         optimizer = torch.optim.AdamW(stage.groups(self.model), betas=(0.9, 0.98), weight_decay=0.0)
@@ -214,9 +204,9 @@ class Trainer:
             self._seconds = before + now - began
             if step % LOG_STEPS == 0 or step == stage.steps:
                 terms = self._take_window()
-                if logs:
+                if onlooker:
                     row = [f"{value:.5g}" for value in terms]
-                    logs.add([stage.name, step, f"{self._seconds:.1f}", *row])
+                    onlooker.logs.add([stage.name, step, f"{self._seconds:.1f}", *row])
                 speed = (step - shown_step) / max(now - shown, 1e-9)
                 self._show(
                     Progress(stage.name, step, stage.steps, speed, speed * stage.pixels, terms)
@@ -226,8 +216,9 @@ class Trainer:
                 self._save_checkpoint(stage.name, optimizer)
                 saved = time.monotonic()
             ends = stop or step == stage.steps
-            if logs and (now - looked > 60 * self.config.judge_minutes or ends):
-                self._look(judge, logs, stage, step)
+            if onlooker and (now - looked > 60 * self.config.judge_minutes or ends):
+                self._save_weights()
+                onlooker.look(self.model, stage, step, self._seconds)
                 looked = shown = time.monotonic()
                 shown_step = step
             if stop:
@@ -315,58 +306,14 @@ class Trainer:
             return PlanesStage(config, read_contents(choice))
         return PriorStage(config, read_gops(choice))
 
-    def _make_judge(self) -> AnyJudge | None:
+    def _make_onlooker(self, place: tuple[str, int] | None) -> Onlooker | None:
+        """Of the process that writes files."""
         if not self.team.leads:
             return None
-        config, device = self.config, self.team.device
-        try:
-            if config.is_vector:
-                shape = (config.sequences.num_frames, config.vector.size)
-                return VectorJudge(self._judged, *shape, device, config.sequences.bit)
-            return Judge(self._judged, config.clips.num_frames, device)
-        except ConfigError as error:
-            self._say_once(f"not judged on the way: {error}")
-            return None
-
-    def _look(self, judge: AnyJudge | None, logs: Logs, stage: Stage, step: int) -> None:
-        """Judge the model as it is now, by what its stage is about."""
-        found = stage.judge(self.model)
-        if found:
-            self._save_weights()
-            row = ["" if value is None else value for value in found[1:]]
-            logs.add_judgement([stage.name, step, f"{self._seconds:.1f}", "", *row, "", ""])
-            self._notify(f"{stage.name}, step {step}: judged by {found.said}")
-        elif judge:
-            self._judge(judge, logs, stage.name, step)
-
-    def _judge(self, judge: AnyJudge, logs: Logs, stage: str, step: int) -> None:
-        """Judge by held-out clips, and say what goes wrong."""
-        self._save_weights()
-        # Compiled code is for the shapes of training; every clip to judge by has its own.
-        with self._precision(), torch.compiler.set_stance("force_eager"):
-            judgements = judge.judge(self.model)
-            pictures = judge.pictures(self.model)
-        excess = None
-        if stage != "sketch":  # its priors are not trained yet
-            excess = judge.coded_excess(self.model, self.folder.weights)
-        for j in judgements:
-            values = [j.psnr_db, j.bits_content, j.bits_dynamics, j.bpp, j.loss]
-            tail = "" if excess is None else excess
-            logs.add_judgement([stage, step, f"{self._seconds:.1f}", j.quality, *values, tail])
-        for warning in warnings_of(judgements, excess):
-            self._notify(f"warning: {stage}, step {step}: {warning}")
-        points = ", ".join(f"{j.psnr_db:.2f} dB at {j.bpp:.4f} bpp" for j in judgements)
-        self._notify(f"{stage}, step {step}: judged by {points}")
-        try:
-            if not draw_progress(self.folder.picture, *logs.read(), pictures):
-                self._say_once("install Matplotlib to have progress.png")
-        except Exception as error:  # a picture must not end a training
-            self._say_once(f"progress.png cannot be drawn: {error}")
-
-    def _say_once(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
-            self._notify(line)
+        logs = self.folder.open_logs(place, self._stages)
+        onlooker = Onlooker(self.folder, logs, self._precision, self._notify)
+        onlooker.prepare(self.config, self._judged, self.team.device)
+        return onlooker
 
     def _load(self, weights: dict[str, Tensor]) -> None:
         try:

@@ -33,6 +33,7 @@ MODELS = (
     "natural-3",
     "natural-4",
     "natural-5",
+    "natural-6",
     "balls",
     "sprites",
 )

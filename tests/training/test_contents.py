@@ -1,0 +1,149 @@
+"""The stage of the planes sees what the encoder makes of contents."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dsaecodec.draw import moving_layers
+from dsaecodec.model_io import LoadedModel, load_model
+from dsaecodec.spatial.model import SpatialConfig, SpatialModel
+from dsaecodec.spatial.pictures import squared_error
+from dsaecodec.spatial.synthesis import Yuv, pack_blocks, unpack
+from dsaecodec.training.config import TrainConfig
+from dsaecodec.training.contents import LENGTHS, Example, encode_contents, errors, read_contents
+from dsaecodec.training.shots import Shot
+from dsaecodec.training.stages import HELD_OUT, PlanesStage
+from dsaecodec.training.symbols import Choice
+from dsaecodec.training.team import Team
+from dsaecodec.video import rgb_to_420
+
+SIZE = (72, 96)
+TEAM = Team(0, 1, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def loaded() -> LoadedModel:
+    return load_model("natural", "cpu")
+
+
+@pytest.fixture(scope="module")
+def shot() -> Shot:
+    frames = [rgb_to_420(picture) for picture in moving_layers(36, *SIZE, 5)]
+    luma = torch.stack([torch.from_numpy(frame.y) for frame in frames])
+    chroma = torch.stack([torch.from_numpy(np.stack([f.u, f.v])) for f in frames])
+    return Shot("drawn", luma, chroma)
+
+
+def encoded(loaded, shot, folder, *, quality=42, gop=32, lone=False) -> list[Example]:
+    choice = Choice(0, shot, 0, quality, gop, lone, folder / "0.safetensors")
+    save_file(encode_contents(loaded, shot, quality, gop, lone), choice.file)
+    ((number, examples),) = read_contents([choice])
+    assert number == 0
+    return examples
+
+
+@pytest.fixture(scope="module")
+def examples(loaded, shot, tmp_path_factory) -> list[Example]:
+    return encoded(loaded, shot, tmp_path_factory.mktemp("contents"))
+
+
+def test_contents_are_of_frames_in_order(shot, examples):
+    """The first stands alone; at quality 42 the others lie 4, 8, 4 … apart."""
+    places = []
+    for one in examples:
+        same = one.source.luma[0, :, : SIZE[0]].int() + 128 == shot.luma.int()
+        (place,) = same.flatten(1).all(1).nonzero()
+        places.append(int(place))
+    lengths = np.diff(places).tolist()
+    start = 42 % len(LENGTHS)
+    assert places[0] == 0 and lengths == list((LENGTHS + LENGTHS)[start : start + len(lengths)])
+    assert examples[0].prediction is None
+    assert sum(one.prediction is not None for one in examples) >= 2
+
+
+@torch.no_grad()
+def test_errors_are_those_of_the_pictures_that_decoders_make(loaded, examples):
+    """Predictions are rounded to whole grey levels, so about."""
+    model = loaded.spatial
+    for one in examples:
+        f_hat = one.f.float() * model.f_steps(one.quality)
+        prediction = one.prediction and Yuv(*(x.float() for x in one.prediction))
+        picture = model.synthesize_content(f_hat, one.quality, prediction).picture
+        source = Yuv(*(x.float() for x in one.source))
+        expected = float(squared_error(source, picture)) / source.luma.numel()
+        assert float(errors(model, [one])) == pytest.approx(expected, rel=1e-4)
+        assert expected < 60
+
+
+def test_one_alone_is_of_the_middle_frame(loaded, shot, tmp_path):
+    (one,) = encoded(loaded, shot, tmp_path, gop=16, lone=True)
+    assert one.prediction is None and one.quality > 42
+    assert one.source.luma[0, 0, : SIZE[0]].int().add(128).equal(shot.luma[8].int())
+
+
+@torch.no_grad()
+def test_crops_are_parts_of_what_is_coded_and_of_pictures(loaded, examples):
+    one = next(one for one in examples if one.prediction is not None)
+    part = one.crop(1, 2, 3, 4)
+    model = loaded.spatial
+
+    def coded(example: Example) -> Yuv:
+        f_hat = example.f.float() * model.f_steps(example.quality)
+        return unpack(pack_blocks(model.content_synthesis.transform(f_hat)))
+
+    for made, of in (
+        (coded(part), coded(one)),
+        (part.source, one.source),
+        (part.prediction, one.prediction),
+    ):
+        for x, y, n in zip(made, of, (16, 8), strict=True):
+            expected = y[..., n : 4 * n, 2 * n : 6 * n]
+            assert torch.allclose(x.float(), expected.float(), atol=1e-3)
+
+
+def test_several_at_once_have_the_errors_of_each(loaded, examples):
+    crops = [one.crop(0, 0, 3, 3) for one in examples if one.prediction is not None]
+    together = errors(loaded.spatial, crops)
+    alone = torch.cat([errors(loaded.spatial, [one]) for one in crops])
+    assert len(crops) >= 2 and torch.allclose(together, alone, rtol=1e-4)
+
+
+def deepened(loaded: LoadedModel) -> SpatialModel:
+    config = SpatialConfig(kinematic=1, predicted=1, softened=1, discerning=1, depth=2)
+    model = SpatialModel(config)
+    model.load_state_dict(model.widened(loaded.spatial.state_dict()))
+    return model
+
+
+def test_steps_lower_the_error_and_leave_what_frames_are_made_of(loaded, examples):
+    model = deepened(loaded)
+    config = TrainConfig.from_table({"planes": {"size": 64, "batch": 4}})
+    stage = PlanesStage(config, [(number, examples) for number in range(HELD_OUT)])
+    optimizer = torch.optim.AdamW(stage.groups(model), weight_decay=0.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    first = stage.judge(model).psnr_db
+    for step in range(12):
+        optimizer.zero_grad()
+        stage.terms(model, step, TEAM).loss.backward()
+        optimizer.step()
+    assert stage.judge(model).psnr_db > first + 0.01
+    moved = {name for name, value in model.state_dict().items() if not value.equal(before[name])}
+    parts = {".".join(name.split(".")[:2]) for name in moved}
+    assert parts == {"content_synthesis.deepening"}
+
+
+def test_shots_that_judge_are_not_fitted(examples):
+    coded = [(number, examples[:1]) for number in [*range(2 * HELD_OUT), *range(2 * HELD_OUT)]]
+    stage = PlanesStage(TrainConfig(), coded)
+    assert len(stage._judged) == 4 and len(stage._shots) == len(coded) - 4
+
+
+def test_crops_fit_the_smallest_picture(loaded, examples):
+    small = [one.crop(0, 0, 2, 3) for one in examples]
+    stage = PlanesStage(TrainConfig(), [(0, small), (1, examples), (2, small)])
+    assert stage.pixels == TrainConfig().planes.batch * 32 * 48
+    terms = stage.terms(loaded.spatial, 0, TEAM)
+    assert float(terms.distortion) > 0
