@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from safetensors.torch import save_file
 
 from dsaecodec.draw import moving_layers
 from dsaecodec.model_io import LoadedModel, load_model
-from dsaecodec.spatial.model import SpatialConfig, SpatialModel
+from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.pictures import squared_error
 from dsaecodec.spatial.synthesis import Yuv, pack_blocks, unpack
 from dsaecodec.training.config import TrainConfig
@@ -111,15 +113,16 @@ def test_several_at_once_have_the_errors_of_each(loaded, examples):
     assert len(crops) >= 2 and torch.allclose(together, alone, rtol=1e-4)
 
 
-def deepened(loaded: LoadedModel) -> SpatialModel:
-    config = SpatialConfig(kinematic=1, predicted=1, softened=1, discerning=1, depth=2)
-    model = SpatialModel(config)
-    model.load_state_dict(model.widened(loaded.spatial.state_dict()))
+def deepened(name: str) -> SpatialModel:
+    """A model, with two blocks more in its filter that have learnt nothing yet."""
+    plain = load_model(name, "cpu").spatial
+    model = SpatialModel(replace(plain.config, depth=2))
+    model.load_state_dict(model.widened(plain.state_dict()))
     return model
 
 
-def test_steps_lower_the_error_and_leave_what_frames_are_made_of(loaded, examples):
-    model = deepened(loaded)
+def test_steps_lower_the_error_and_leave_what_frames_are_made_of(examples):
+    model = deepened("natural-6")
     config = TrainConfig.from_table({"planes": {"size": 64, "batch": 4}})
     stage = PlanesStage(config, [(number, examples) for number in range(HELD_OUT)])
     optimizer = torch.optim.AdamW(stage.groups(model), weight_decay=0.0)
