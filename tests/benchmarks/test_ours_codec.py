@@ -22,7 +22,7 @@ from dsaecodec.errors import ModelError
 from dsaecodec.metrics import mean_rgb_psnr_db
 from dsaecodec.model_io import load_model, save_model
 from dsaecodec.model_store import find_model
-from dsaecodec.spatial.gop_coder import code_dynamics, fixed
+from dsaecodec.spatial.gop_coder import code_content, code_dynamics, fixed
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.pictures import grid_size
 from dsaecodec.vector.model import VectorConfig, VectorModel
@@ -54,8 +54,9 @@ def written(clip: Clip, preset: str, quality: int) -> bytes:
 def forgetful_dynamics(gop: bitstream.Gop) -> bytes:
     """The GOP's dynamics coded anew with the prior's state held at zero."""
     loaded = load_model(None, "cpu")
-    place = Place.whole(gop.num_frames, gop.refs_previous)
-    setting = (grid_size(38, 51), gop.quality, place)
+    size, content = grid_size(38, 51), bitstream.SymbolDecoder(gop.content, loaded.tables)
+    motion = code_content(loaded.spatial, content, size, gop.quality, None).motion
+    setting = (size, gop.quality, Place.whole(gop.num_frames, gop.refs_previous, motion))
     decoder = bitstream.SymbolDecoder(gop.segments[0].payload, loaded.tables)
     coder = bitstream.SymbolEncoder(loaded.tables)
     with torch.no_grad():
