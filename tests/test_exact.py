@@ -14,7 +14,7 @@ import torch
 
 from dsaecodec.exact import ACC_LIMIT, IntConv, check_bound, compand
 from dsaecodec.model_io import load_model
-from dsaecodec.model_store import find_model
+from dsaecodec.model_store import FOLDER, find_model
 from dsaecodec.spatial.code_length import content_motion_parameters
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import SpatialModel
@@ -26,15 +26,7 @@ SIZE = (5, 7)
 
 @pytest.fixture(
     scope="module",
-    params=[
-        "natural",
-        "natural-1",
-        "natural-2",
-        "natural-3",
-        "natural-4",
-        "natural-5",
-        "natural-6",
-    ],
+    params=sorted(file.stem for file in FOLDER.glob("natural*.safetensors")),
 )
 def path(request: pytest.FixtureRequest) -> Path:
     return find_model(request.param)

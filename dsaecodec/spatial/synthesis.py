@@ -24,10 +24,8 @@ HALF_PEL = (-1 / 64, 4 / 64, -11 / 64, 40 / 64, 40 / 64, -11 / 64, 4 / 64, -1 / 
 FEATURES = 8
 NUM_COEFFICIENTS = 384  # 256 of luma, 64 of each chroma plane
 DC_CHANNELS = (0, 256, 320)
-COARSE_STEP = (
-    16.0  # grey levels: the filter of contents adds what it says there, else in proportion
-)
-STRONGEST = 2.0  # times that, at most
+COARSE_STEP = 16.0  # of f, in grey levels, at which the filter of contents works as it is
+STRONGEST = 2.0  # times that, at most; in proportion below
 
 
 class Yuv(NamedTuple):
