@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsaecodec.commands.console import print_json, say
-from dsaecodec.errors import UsageError
+from dsaecodec.errors import OutputError, UsageError
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Request:
 
 def run(request: Request) -> int:
     """Read, write, and say what was read."""
-    from dsaecodec.output import check_writable
+    from dsaecodec.output import check_writable, is_special
     from dsaecodec.training.config import load_config
     from dsaecodec.training.footage import read_footage
     from dsaecodec.training.packed import SUFFIX, write_pack
@@ -35,6 +35,8 @@ def run(request: Request) -> int:
         )
     config = load_config("natural", fine_tune=False, overrides=request.settings)
     check_writable(request.output, overwrite=request.overwrite)
+    if is_special(request.output):  # its writer goes back and forth
+        raise OutputError(f"{request.output}: cannot be written: is no regular file")
     found = read_footage([Path(source) for source in request.sources], config.data, config.seed)
     write_pack(Path(request.output), found.shots, overwrite=request.overwrite)
     pixels = sum(shot.luma.numel() for shot in found.shots)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -250,6 +251,7 @@ def test_the_command_packs_what_it_finds(
         (["footage", "-o", "old.safetensors"], 2, "exists already"),
         (["footage", "-o", "d.safetensors", "--set=data.max_sid=3"], 2, "data.max_sid"),
         (["footage", "-o", "d.safetensors", "--set=data.max_side"], 2, "expected key=value"),
+        (["footage", "-y", "-o", "pipe.safetensors"], 2, "is no regular file"),
         (["nowhere", "-o", "d.safetensors"], 3, "nowhere: no such file or folder"),
         (["old.safetensors", "-o", "d.safetensors"], 3, "old.safetensors: not a file of packed"),
         (["empty", "-o", "d.safetensors"], 3, "no video and no picture"),
@@ -268,6 +270,7 @@ def test_mistakes_are_said_in_a_line(
     monkeypatch.chdir(root)
     (root / "old.safetensors").write_bytes(b"old")
     (root / "empty").mkdir()
+    os.mkfifo(root / "pipe.safetensors")
     before = sorted(root.iterdir())
     assert main(["pack", *arguments]) == exit_code
     out, err = capsys.readouterr()
