@@ -64,7 +64,7 @@ def test_error_has_the_slope_of_the_synthesis(shrink):
     symbols, unit = torch.randn(2, 5, 4, 6), model.z_steps(50)[:, :5].detach()
     symbols.requires_grad_()
     both = (expand_planes(a, 2), expand_planes(b, 2))
-    dense = model.frame_synthesis.motion(*both, symbols * unit, model.nominal_step(50))
+    dense = model.frame_synthesis.motion(*both, symbols * unit)
     missing = luma - model.frame_synthesis.predict(*both, dense)[0].luma
     error = shrink**2 * F.avg_pool2d(missing, shrink).square().sum()
     (expected,) = torch.autograd.grad(error, symbols)
@@ -91,7 +91,7 @@ def test_motion_of_a_shifted_picture_is_found():
 
     def error(symbols: torch.Tensor) -> float:
         both = tuple(expand_planes(plane, 4) for plane in planes)
-        dense = model.frame_synthesis.motion(*both, symbols * unit, model.nominal_step(80))
+        dense = model.frame_synthesis.motion(*both, symbols * unit)
         prediction, _ = model.frame_synthesis.predict(*both, dense)
         return float((frames - prediction.luma)[..., 16:-16, 16:-16].square().mean())
 

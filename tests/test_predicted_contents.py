@@ -159,11 +159,9 @@ def contents_of_frames(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """Luma of the content that each frame is made from, as frames are made."""
     contents, synthesize = list[torch.Tensor](), SpatialModel.synthesize
 
-    def spy(
-        model: SpatialModel, planes: Planes, before: Planes | None, z: torch.Tensor, quality: int
-    ) -> Yuv:
+    def spy(model: SpatialModel, planes: Planes, before: Planes | None, z: torch.Tensor) -> Yuv:
         contents.extend(planes.picture.luma[:1] for _ in z)
-        return synthesize(model, planes, before, z, quality)
+        return synthesize(model, planes, before, z)
 
     monkeypatch.setattr(SpatialModel, "synthesize", spy)
     return contents

@@ -75,7 +75,7 @@ def align(
     previous, current = planes
     unit = model.z_steps(quality)[:, :SIDE_CHANNELS].detach()
     free = torch.ones_like(unit) if previous else _mean_alone(unit)
-    basis, step = _basis(model, place, quality).to(unit), model.nominal_step(quality)
+    basis = _basis(model, place, quality).to(unit)
     start = _steady(place, motion)
 
     pair = (previous or current, current)
@@ -84,7 +84,7 @@ def align(
 
     def part_of_step(symbols: Tensor, part: slice, coarse: bool) -> tuple[Tensor, Tensor]:
         a, b = (expand_planes(plane, len(symbols)) for plane in pair)
-        dense = model.frame_synthesis.motion(a, b, symbols * unit, step)
+        dense = model.frame_synthesis.motion(a, b, symbols * unit)
         check_finite(*dense)
         frames = luma[part].float()
         if coarse:

@@ -99,4 +99,4 @@ class SpatialGopDecoder:
     ) -> list[Frame420]:
         z_hat = torch.cat(list(z)).float().to(self._loaded.device) * self._model.z_steps(quality)
         planes, size = (previous.result(), current.result()), (self._height, self._width)
-        return list(synthesize_frames(self._model, *planes, z_hat, quality, *size))
+        return list(synthesize_frames(self._model, *planes, z_hat, *size))

@@ -283,7 +283,7 @@ class SpatialGopEncoder:
         steps, ends = self.model.z_steps(found.quality), (draft.planes, found.previous)
 
         def error_of(part: slice) -> Tensor:
-            pictures = self.model.synthesize(*ends, z[part].to(steps) * steps, found.quality)
+            pictures = self.model.synthesize(*ends, z[part].to(steps) * steps)
             return squared_error(floats(found.frames, part), pictures)
 
         some = [slice(t, t + 1) for t in range(0, len(z), SAMPLED)]
@@ -401,8 +401,7 @@ class SpatialGopEncoder:
         model, steps = self.model, self.model.z_steps(found.quality)
         motion = motion.to(steps) * steps[:, :SIDE_CHANNELS]
         a, b = (expand_planes(p, len(motion)) for p in (found.previous or planes, planes))
-        step = model.nominal_step(found.quality)
-        dense = model.frame_synthesis.motion(a, b, motion, step)
+        dense = model.frame_synthesis.motion(a, b, motion)
         prediction, _ = model.frame_synthesis.predict(a, b, dense)
         residual = model.dynamics_posterior.infer_residual(floats(found.frames, part), prediction)
         return (residual / steps[:, SIDE_CHANNELS:]).cpu()

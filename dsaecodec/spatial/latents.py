@@ -180,8 +180,8 @@ class SpatialLatents(LatentCodec):
         previous = self._planes(gops[:-1]) if gop.refs_previous else current
         z_hat = self._z_hat(gop, slice(start, stop))
         with limited_threads(self.threads):
-            setting = (gop.quality, self.header.height, self.header.width)
-            return tuple(synthesize_frames(self._model, previous, current, z_hat, *setting))
+            size = (self.header.height, self.header.width)
+            return tuple(synthesize_frames(self._model, previous, current, z_hat, *size))
 
 
 class _Frames:

@@ -53,7 +53,6 @@ class SpatialConfig:
         discerning: 1 if the filter of contents tells what is coded from what was predicted, see
             `ContentSynthesis`.
         depth: blocks by which that filter goes deeper, see there.
-        informed: 1 if what makes frames of planes knows how coarse steps are, see `FrameSynthesis`.
     """
 
     hyper_channels: int = 16
@@ -64,7 +63,6 @@ class SpatialConfig:
     softened: int = 0
     discerning: int = 0
     depth: int = 0
-    informed: int = 0
 
     @property
     def z_channels(self) -> int:
@@ -138,7 +136,7 @@ class SpatialModel(nn.Module):
         self.content_synthesis = ContentSynthesis(
             discerning=bool(config.discerning), depth=config.depth
         )
-        self.frame_synthesis = FrameSynthesis(*residual, informed=bool(config.informed))
+        self.frame_synthesis = FrameSynthesis(*residual)
         # log2 of each channel's step against the nominal one, at quality 50 and its slope
         self.f_step = nn.Parameter(torch.zeros(2, NUM_COEFFICIENTS))
         self.z_step = nn.Parameter(torch.zeros(2, config.z_channels))
@@ -146,10 +144,6 @@ class SpatialModel(nn.Module):
     def f_steps(self, quality: int) -> Tensor:
         """Quantization steps of f, [1, 384, 1, 1]."""
         return _steps(self.f_step, quality) * content_step(quality)
-
-    def nominal_step(self, quality: float) -> Tensor:
-        """What networks are told of a quality: `content_step`, [1]."""
-        return self.f_step.new_tensor([content_step(quality)])
 
     def z_steps(self, quality: int) -> Tensor:
         """Quantization steps of z_t, [1, C, 1, 1]: pixels, logits, then grey levels."""
@@ -178,7 +172,8 @@ class SpatialModel(nn.Module):
         self, f_hat: Tensor, quality: int, prediction: Yuv | None = None
     ) -> Planes:
         """Planes of dequantized content [N, 384, h, w], with a prediction if it has one."""
-        return self.content_synthesis(f_hat, self.nominal_step(quality), prediction)
+        step = f_hat.new_tensor([content_step(quality)])
+        return self.content_synthesis(f_hat, step, prediction)
 
     def judge_motion(
         self, luma: Tensor, previous: Planes, current: Planes, grids: Tensor
@@ -203,12 +198,10 @@ class SpatialModel(nn.Module):
                 warped.append(sample(picture.luma, flow))
         return self.dynamics_posterior.infer_motion(frames, (warped[0], warped[1]), grids)
 
-    def synthesize(
-        self, f_planes: Planes, f_prev_planes: Planes | None, z_hat: Tensor, quality: int
-    ) -> Yuv:
+    def synthesize(self, f_planes: Planes, f_prev_planes: Planes | None, z_hat: Tensor) -> Yuv:
         """Frames from planes and dequantized dynamics, one z a plane (see `expand_planes`)."""
         previous = f_planes if f_prev_planes is None else f_prev_planes
-        return self.frame_synthesis(previous, f_planes, z_hat, self.nominal_step(quality))
+        return self.frame_synthesis(previous, f_planes, z_hat)
 
     def widened(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weights of a model whose parts know less, for this one; what is new is mute."""
@@ -218,7 +211,6 @@ class SpatialModel(nn.Module):
             "dynamics_prior.ratio",
             "content_prior.lacking_",
             "content_synthesis.deepening.",
-            "frame_synthesis.informed.",
         )
         fresh = {name: value for name, value in state.items() if name.startswith(new)}
         for name, value in fresh.items():

@@ -60,17 +60,11 @@ def to_frames(pictures: Yuv, height: int, width: int) -> Iterator[Frame420]:
 
 
 def synthesize_frames(
-    model: SpatialModel,
-    previous: Planes,
-    current: Planes,
-    z_hat: Tensor,
-    quality: int,
-    height: int,
-    width: int,
+    model: SpatialModel, previous: Planes, current: Planes, z_hat: Tensor, height: int, width: int
 ) -> Iterator[Frame420]:
     """Frames of dequantized dynamics z_hat [T, C, h, w] that use the planes of two contents."""
     a, b = (expand_planes(planes, len(z_hat)) for planes in (previous, current))
-    return to_frames(model.synthesize(b, a, z_hat, quality), height, width)
+    return to_frames(model.synthesize(b, a, z_hat), height, width)
 
 
 def chunk_frames(height: int, width: int) -> int:

@@ -189,14 +189,14 @@ class _Trial:
         model, previous = self.encoder.model, self.found.previous
         steps = model.z_steps(self.found.quality)
         a, b = (expand_planes(p, len(motion)) for p in (previous or planes, planes))
-        synthesis, step = model.frame_synthesis, model.nominal_step(self.found.quality)
-        dense = synthesis.motion(a, b, motion * steps[:, :SIDE_CHANNELS], step)
+        synthesis = model.frame_synthesis
+        dense = synthesis.motion(a, b, motion * steps[:, :SIDE_CHANNELS])
         check_finite(*dense)
         prediction, difference = synthesis.predict(a, b, dense)
         steps = steps[:, SIDE_CHANNELS:]
         values = model.dynamics_posterior.infer_residual(frames, prediction) / steps
         coded = symbols + (values - values.detach()) * active
-        decoded = synthesis.finish(prediction, difference, coded * steps, step)
+        decoded = synthesis.finish(prediction, difference, coded * steps)
         return squared_error(frames, decoded), said.bits(coded).sum()
 
 

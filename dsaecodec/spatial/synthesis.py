@@ -266,53 +266,10 @@ class Motion(NamedTuple):
     logit: Tensor  # [N, 1, H/8, W/8] weight of the previous plane before the sigmoid
 
 
-class Level(nn.Linear):
-    """What a network adds to its features for knowing how coarse steps are; at first nothing."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(1, width)
-        nn.init.zeros_(self.weight)
-        nn.init.zeros_(self.bias)
-
-    def forward(self, step: Tensor) -> Tensor:
-        """Nominal steps of f, [N] or [1] → [N, width, 1, 1]."""
-        return super().forward(torch.log2(step)[:, None] - 3)[:, :, None, None]
-
-
-class Informed(nn.Module):
-    """More of what makes frames of planes: it knows how coarse steps are, and starts as nothing.
-
-    Args:
-        refining, filtering: width of the networks of motion and of the filter.
-    """
-
-    def __init__(self, refining: int, filtering: int) -> None:
-        super().__init__()
-        self.refining, self.filtering = Level(refining), Level(filtering)
-        self.choice = zero_init(nn.Conv2d(filtering, 16, 1))
-
-    def choose(self, hidden: Tensor, difference: Yuv) -> Tensor:
-        """What to add to a packed frame for blending each pixel otherwise, [N, 24, H/4, W/4].
-
-        Args:
-            hidden: what the filter knows, [N, filtering, H/4, W/4].
-            difference: of what the planes predict.
-        """
-        share = F.pixel_shuffle(self.choice(hidden), 4)
-        return pack(Yuv(share * difference.luma, F.avg_pool2d(share, 2) * difference.chroma))
-
-
 class FrameSynthesis(nn.Module):
-    """(planes, z_hat) → x_hat.
+    """(planes, z_hat) → x_hat."""
 
-    Args:
-        residual_luma, residual_chroma: coefficients of a block that z_hat carries.
-        informed: whether its networks know how coarse steps are, see `Informed`.
-    """
-
-    def __init__(
-        self, residual_luma: int = 64, residual_chroma: int = 16, *, informed: bool = False
-    ) -> None:
+    def __init__(self, residual_luma: int = 64, residual_chroma: int = 16) -> None:
         super().__init__()
         self.transform = Transform(transform_matrix(residual_luma, residual_chroma).T)
         self.refine_enter = nn.Conv2d(2 * FEATURES + 2 + 5, 32, 3, padding=1)
@@ -321,17 +278,11 @@ class FrameSynthesis(nn.Module):
         self.enter = nn.Conv2d(24 + 16 + 24, 40, 1)
         self.blocks = nn.Sequential(Separable(40), Separable(40))
         self.leave = zero_init(nn.Conv2d(40, 24, 1))
-        self.informed = Informed(32, 40) if informed else None
 
-    def motion(self, previous: Planes, current: Planes, z_motion: Tensor, step: Tensor) -> Motion:
-        """Motion at 1/8 from its latent: mean and half difference of the two, logit.
+    def motion(self, previous: Planes, current: Planes, z_motion: Tensor) -> Motion:
+        """Motion at 1/8 from its latent [N, 5, h, w]: mean and half difference of the two, logit.
 
         The network compares what both planes say and corrects the motion at no cost in bits.
-
-        Args:
-            previous, current: planes.
-            z_motion: [N, 5, h, w].
-            step: nominal step of f, [N] or [1], see `model.content_step`.
         """
         coarse = F.interpolate(z_motion, scale_factor=2, mode="bilinear", align_corners=False)
         mean, half, logit = coarse[:, :2], coarse[:, 2:4], coarse[:, 4:]
@@ -341,10 +292,7 @@ class FrameSynthesis(nn.Module):
             small = F.avg_pool2d(planes.picture.luma, 8) / 32
             seen.append(sample(torch.cat([planes.features, small], 1), flow / 8))
         inputs = torch.cat([*seen, mean / 8, half / 8, logit], 1)
-        hidden = F.relu(self.refine_enter(inputs))
-        if self.informed is not None:
-            hidden = hidden + self.informed.refining(step)
-        fix = self.refine_leave(self.refine_block(hidden))
+        fix = self.refine_leave(self.refine_block(F.relu(self.refine_enter(inputs))))
         return Motion(flows[0] + fix[:, :2], flows[1] + fix[:, 2:4], logit + fix[:, 4:])
 
     @staticmethod
@@ -354,37 +302,30 @@ class FrameSynthesis(nn.Module):
         half = F.interpolate(flow / 2, scale_factor=4, mode="bilinear", align_corners=False)
         return Yuv(sample(planes.luma2, fine, 2), sample(planes.chroma2, half, 2))
 
-    def predict(self, previous: Planes, current: Planes, motion: Motion) -> tuple[Yuv, Yuv]:
-        """Blend both warped planes; also their difference."""
+    def predict(self, previous: Planes, current: Planes, motion: Motion) -> tuple[Yuv, Tensor]:
+        """Blend both warped planes; also their luma difference [N, 1, H, W]."""
         a = self.warp(previous, motion.to_previous)
         b = self.warp(current, motion.to_current)
         logit = F.interpolate(motion.logit, scale_factor=4, mode="bilinear", align_corners=False)
         weight = torch.sigmoid(logit)
         fine = F.interpolate(weight, scale_factor=2, mode="bilinear", align_corners=False)
-        difference = Yuv(a.luma - b.luma, a.chroma - b.chroma)
-        luma = torch.addcmul(b.luma, fine, difference.luma)
-        chroma = torch.addcmul(b.chroma, weight, difference.chroma)
+        difference = a.luma - b.luma
+        luma = torch.addcmul(b.luma, fine, difference)
+        chroma = torch.addcmul(b.chroma, weight, a.chroma - b.chroma)
         return Yuv(luma, chroma), difference
 
-    def finish(self, prediction: Yuv, difference: Yuv, residual_hat: Tensor, step: Tensor) -> Yuv:
+    def finish(self, prediction: Yuv, difference: Tensor, residual_hat: Tensor) -> Yuv:
         """Add the residual [N, R, h, w] and filter."""
         packed = pack(prediction)
         residual = pack_blocks(self.transform(residual_hat))
-        between = F.pixel_unshuffle(difference.luma, 4)
-        inputs = torch.cat([packed / 32, between / 16, residual / 16], 1)
-        hidden = F.relu(self.enter(inputs))
-        if self.informed is not None:
-            hidden = hidden + self.informed.filtering(step)
-        hidden = self.blocks(hidden)
-        fix = self.leave(hidden)
-        if self.informed is not None:
-            fix = fix + self.informed.choose(hidden, difference)
+        inputs = torch.cat([packed / 32, F.pixel_unshuffle(difference, 4) / 16, residual / 16], 1)
+        fix = self.leave(self.blocks(F.relu(self.enter(inputs))))
         return unpack(packed + residual + fix)
 
-    def forward(self, previous: Planes, current: Planes, z_hat: Tensor, step: Tensor) -> Yuv:
+    def forward(self, previous: Planes, current: Planes, z_hat: Tensor) -> Yuv:
         """Frames from z_hat [N, 5 + R, h, w] (motion, logit, residual), physical units."""
-        motion = self.motion(previous, current, z_hat[:, :5], step)
-        return self.finish(*self.predict(previous, current, motion), z_hat[:, 5:], step)
+        motion = self.motion(previous, current, z_hat[:, :5])
+        return self.finish(*self.predict(previous, current, motion), z_hat[:, 5:])
 
 
 def expand_planes(planes: Planes, times: int) -> Planes:

@@ -19,7 +19,7 @@ DRAWN = ("", "characters", "balls", "layers")
 PRECISIONS = ("auto", "float32", "bfloat16")
 COMPILES = ("auto", "always", "never")
 FINE_TUNE = "fine_tune"
-ENCODED = ("planes", "frames", "priors")  # stages that learn from shots that the encoder has coded
+ENCODED = ("planes", "priors")  # stages that learn from shots that the encoder has coded
 LIMIT = 1e12  # of any number
 _Table = dict[str, Any]
 _Config = TypeVar("_Config")
@@ -97,23 +97,6 @@ class PlanesConfig:
     steps: int = 0
     batch: int = 8
     size: int = 128
-    shots: int = 100
-    learning_rate: float = 5e-4
-
-
-@dataclass(frozen=True)
-class FramesConfig:
-    """Fourth stage: what makes frames of planes alone, on GOPs that the encoder coded.
-
-    Attributes:
-        steps: how many.
-        batch: frames a step, over all processes.
-        shots: as in `PriorsConfig`; each takes some 4 MB of memory.
-        learning_rate: of the float networks.
-    """
-
-    steps: int = 0
-    batch: int = 3
     shots: int = 100
     learning_rate: float = 5e-4
 
@@ -201,7 +184,7 @@ class TrainConfig:
         compile: compile the float networks: always, never, or auto (on a GPU).
         judge_minutes: time between two looks at the held-out clips.
         data: what is learnt from.
-        model, content, clips, planes, frames, priors: shape and stages of a spatial model.
+        model, content, clips, planes, priors: shape and stages of a spatial model.
         vector, sketch, sequences, coding: shape and stages of a vector model.
     """
 
@@ -217,7 +200,6 @@ class TrainConfig:
     content: ContentConfig = field(default_factory=ContentConfig)
     clips: ClipsConfig = field(default_factory=ClipsConfig)
     planes: PlanesConfig = field(default_factory=PlanesConfig)
-    frames: FramesConfig = field(default_factory=FramesConfig)
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     vector: VectorConfig = field(default_factory=VectorConfig)
     sketch: SketchConfig = field(default_factory=SketchConfig)
@@ -232,7 +214,7 @@ class TrainConfig:
     @property
     def stages(self) -> tuple[str, ...]:
         """Names of the stages that have steps, in their order."""
-        names: tuple[str, ...] = ("content", "clips", "planes", "frames", "priors")
+        names: tuple[str, ...] = ("content", "clips", "planes", "priors")
         if self.is_vector:
             names = ("sketch", "sequences", "coding")
         return tuple(name for name in names if getattr(self, name).steps)
@@ -360,8 +342,6 @@ _AT_LEAST = {
     "planes.batch": 1,
     "planes.size": 16,
     "planes.shots": 1,
-    "frames.batch": 1,
-    "frames.shots": 1,
     "priors.batch": 1,
     "priors.shots": 1,
     "model.hyper_channels": 1,

@@ -191,11 +191,11 @@ def _code_dynamics(
     motion_steps, residual_steps = steps[:, : motion.shape[1]], steps[:, motion.shape[1] :]
     motion_scaled = motion / motion_steps
     a, b = expand_planes(previous, num_frames), expand_planes(current, num_frames)
-    synthesis, step = model.frame_synthesis, model.nominal_step(quality)
-    dense = synthesis.motion(a, b, round_ste(motion_scaled) * motion_steps, step)
+    synthesis = model.frame_synthesis
+    dense = synthesis.motion(a, b, round_ste(motion_scaled) * motion_steps)
     prediction, difference = synthesis.predict(a, b, dense)
     residual = model.dynamics_posterior.infer_residual(flat, prediction).float() / residual_steps
-    decoded = synthesis.finish(prediction, difference, round_ste(residual) * residual_steps, step)
+    decoded = synthesis.finish(prediction, difference, round_ste(residual) * residual_steps)
     scaled = torch.cat([motion_scaled, residual], 1)
     symbols = _rounded(scaled).unflatten(0, (count, num_frames))
     refs = previous is not current

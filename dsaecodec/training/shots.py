@@ -49,12 +49,8 @@ class Shot:
 
     def frames(self) -> Iterator[Frame420]:
         """Its pictures, which are 4:2:0."""
-        return map(self.frame, range(len(self)))
-
-    def frame(self, t: int) -> Frame420:
-        """One of them."""
-        u, v = self.chroma[t].cpu().numpy()
-        return Frame420(self.luma[t].cpu().numpy(), u, v)
+        for y, (u, v) in zip(self.luma.cpu().numpy(), self.chroma.cpu().numpy(), strict=True):
+            yield Frame420(y, u, v)
 
     def still(self, num_frames: int) -> Shot:
         """The first frame, so many times; takes no memory."""

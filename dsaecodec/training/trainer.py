@@ -23,16 +23,21 @@ from dsaecodec.errors import CodecError, ConfigError
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.contents import encode_contents, read_contents
-from dsaecodec.training.filter_stages import FramesStage, PlanesStage
 from dsaecodec.training.folder import RunFolder, RunInfo
 from dsaecodec.training.interrupts import held_interrupts
 from dsaecodec.training.objective import Terms
 from dsaecodec.training.onlooker import Onlooker
 from dsaecodec.training.optimizer import schedule
-from dsaecodec.training.predictions import between
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.speed import full_float32, prepare_networks
-from dsaecodec.training.stages import ClipStage, ContentStage, PriorStage, Stage, start_ahead
+from dsaecodec.training.stages import (
+    ClipStage,
+    ContentStage,
+    PlanesStage,
+    PriorStage,
+    Stage,
+    start_ahead,
+)
 from dsaecodec.training.symbols import choose, encode_choice, encode_gops, read_gops
 from dsaecodec.training.team import Team
 from dsaecodec.training.vector_stages import CodingStage, SequenceStage, SketchStage, start_vectors
@@ -299,14 +304,7 @@ class Trainer:
             return None
         if of_planes:
             return PlanesStage(config, read_contents(choice))
-        coded = read_gops(choice)
-        if name == FramesStage.name:
-            shots = [one.pictures() for one in choice]
-            pairs = zip(coded, shots, strict=True)
-            return FramesStage(
-                config, [(i, list(between(self.model, shot, gops))) for (i, gops), shot in pairs]
-            )
-        return PriorStage(config, coded)
+        return PriorStage(config, read_gops(choice))
 
     def _make_onlooker(self, place: tuple[str, int] | None) -> Onlooker | None:
         """Of the process that writes files."""

@@ -16,9 +16,8 @@ from dsaecodec.spatial.pictures import squared_error
 from dsaecodec.spatial.synthesis import Yuv, pack_blocks, unpack
 from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.contents import LENGTHS, Example, encode_contents, errors, read_contents
-from dsaecodec.training.filter_stages import PlanesStage
 from dsaecodec.training.shots import Shot
-from dsaecodec.training.stages import HELD_OUT
+from dsaecodec.training.stages import HELD_OUT, PlanesStage
 from dsaecodec.training.symbols import Choice
 from dsaecodec.training.team import Team
 from dsaecodec.video import rgb_to_420
