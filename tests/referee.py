@@ -69,6 +69,39 @@ class Referee:
     def predicts(self) -> bool:
         return "content_prior.lacking_mean" in self.tensors
 
+    @property
+    def is_contextual(self) -> bool:
+        return "content_prior.say.weight" in self.tensors
+
+    def told(self, quality: int, predicted: bool) -> list[int]:
+        return [quality, 64 * predicted] if self.predicts else [quality]
+
+    def hyper(
+        self, size: tuple[int, int], quality: int, exchange: Exchange, *, predicted: bool = False
+    ) -> Ints:
+        """f_hyper of a grid of its own, each step of it; of a model without context all at once."""
+        height, width = size
+        kind = "lacking" if predicted else "hyper"
+        mean, index = (
+            np.zeros((1, height, width), np.int64)
+            + self.tensors[f"content_prior.{kind}_{x}"][:, None, None]
+            for x in ("mean", "index")
+        )
+        symbols = np.zeros_like(mean)
+        if not self.is_contextual:
+            cells = [(y, x) for y in range(height) for x in range(width)]
+            self._exchange(symbols, (mean, np.clip(index, 0, 39)), cells, exchange)
+            return symbols
+        said = np.array(self.told(quality, predicted))[:, None, None]
+        for cells in lattice(height, width):
+            near = self.layer("content_prior.near", np.clip(8 * symbols, -127, 127))
+            constant = np.zeros((len(said), height, width), np.int64) + said
+            hidden = self.layer("content_prior.blend", np.concatenate([near, constant]))
+            delta, change = np.split(self.layer("content_prior.say", hidden, None), 2)
+            parameters = (mean + delta, np.clip(index + change, 0, 39))
+            self._exchange(symbols, parameters, cells, exchange)
+        return symbols
+
     def content(
         self,
         hyper: Ints,
@@ -79,7 +112,7 @@ class Referee:
         predicted: bool = False,
     ) -> Ints:
         height, width = size
-        said = [quality, 64 * predicted] if self.predicts else [quality]
+        said = self.told(quality, predicted)
         features = self.layer("content_prior.expand", np.clip(8 * hyper, -127, 127))
         up = self.layer("content_prior.upsample", features)
         count = up.shape[0] // 4

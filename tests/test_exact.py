@@ -109,6 +109,36 @@ def same(a, b) -> bool:
     )
 
 
+def record_hyper(prior: ContentPrior, hyper: np.ndarray, quality: int, **known: bool):
+    """(mean, index) of every step: hyper [N, …]."""
+    seen = []
+    flat = torch.from_numpy(hyper).double()
+
+    def exchange(mean, index, rows):
+        seen.append((mean.long().numpy(), index.long().numpy()))
+        return flat.flatten(2)[:, :, rows]
+
+    prior.code_hyper(flat, quality, exchange, **known)
+    return seen
+
+
+@pytest.mark.parametrize("predicted", [False, True])
+@pytest.mark.parametrize("quality", [0, 37, 100])
+def test_prior_of_hyper_equals_int64_referee(model, judge, quality, predicted):
+    if predicted and not judge.predicts:
+        pytest.skip("contents of this model stand alone")
+    hyper = with_extremes(some_symbols(1, model.config.hyper_channels, 3, 4))
+    expected = []
+
+    def exchange(mean, index, cells):
+        expected.append((mean[None], index[None]))
+        return np.stack([hyper[:, y, x] for y, x in cells], 1)
+
+    judge.hyper((3, 4), quality, exchange, predicted=predicted)
+    got = record_hyper(model.content_prior, hyper[None], quality, predicted=predicted)
+    assert len(got) == (4 if judge.is_contextual else 1) and same(got, expected)
+
+
 @pytest.mark.parametrize("predicted", [False, True])
 @pytest.mark.parametrize("quality", [0, 37, 100])
 def test_content_prior_equals_int64_referee(model, judge, quality, predicted):

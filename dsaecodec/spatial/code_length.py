@@ -55,6 +55,15 @@ class _Listener:
         return Parameters(mean.unflatten(2, self._size), index.unflatten(2, self._size))
 
 
+def hyper_parameters(
+    prior: ContentPrior, hyper: Tensor, quality: int, *, predicted: bool = False
+) -> Parameters:
+    """p(f_hyper) at integers [N, hyper, h, w]."""
+    listener = _Listener(hyper)
+    prior.code_hyper(hyper, quality, listener, predicted=predicted)
+    return listener.parameters()
+
+
 def content_parameters(
     prior: ContentPrior, hyper: Tensor, symbols: Tensor, quality: int, *, predicted: bool = False
 ) -> Parameters:

@@ -17,6 +17,7 @@ from dsaecodec.spatial.code_length import (
     Parameters,
     content_motion_parameters,
     content_parameters,
+    hyper_parameters,
 )
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.synthesis import Planes
@@ -44,7 +45,7 @@ class ContentSymbols(NamedTuple):
     def said(self, model: SpatialModel, quality: int) -> Iterator[tuple[Parameters, Tensor]]:
         """What the priors say of all symbols, and these: one tensor after the other."""
         prior, predicted = model.content_prior, self.predicted
-        yield Parameters(*prior.hyper_parameters(self.hyper, predicted=predicted)), self.hyper
+        yield hyper_parameters(prior, self.hyper, quality, predicted=predicted), self.hyper
         f = content_parameters(prior, self.hyper, self.f, quality, predicted=predicted)
         yield f, self.f
         if predicted:

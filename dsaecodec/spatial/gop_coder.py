@@ -146,10 +146,8 @@ def code_content(
     predicted = motion.shape[1] > 0
     shape = (1, prior.hyper_channels, (size[0] + 1) // 2, (size[1] + 1) // 2)
     zeros = torch.zeros(shape, dtype=torch.float64)
-    mean, index = prior.hyper_parameters(zeros, predicted=predicted)
-    everywhere = torch.arange(shape[2] * shape[3])
     exchange = exchange_with(coder, targets and targets.hyper)
-    hyper = exchange(mean.flatten(2), index.flatten(2), everywhere).view(shape)
+    hyper = prior.code_hyper(zeros, quality, exchange, predicted=predicted)
     exchange = exchange_with(coder, targets and targets.f)
     f = prior.code(hyper, size, quality, exchange, predicted=predicted)
     return ContentSymbols(hyper, f, motion)

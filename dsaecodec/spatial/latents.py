@@ -94,11 +94,13 @@ class SpatialLatents(LatentCodec):
     def price_content(self, costs: Sequence[Bits]) -> ContentBits:
         """See `LatentCodec`."""
         f_shape, hyper_shape = self.f_shapes
-        left, steps = list(costs), len(lattices(*self._size, torch.device("cpu")))
-        f = _in_raster(left[-steps:], f_shape)
-        hyper = left[-steps - 1].reshape(hyper_shape)
-        ahead = left[: -steps - 1][self.loaded.predicts :]
-        motion = _in_raster(ahead, (2, *self._size)) if ahead else np.zeros((0, *self._size))
+        left = list(costs[self.loaded.predicts :])
+        left, f = _split_last(left, f_shape)
+        if self._model.content_prior.contextual:
+            left, hyper = _split_last(left, hyper_shape)
+        else:
+            hyper = left.pop().reshape(hyper_shape)
+        motion = _in_raster(left, (2, *self._size)) if left else np.zeros((0, *self._size))
         return ContentBits(f, hyper, motion)
 
     def frame_bits(self, costs: Sequence[Bits]) -> Bits:
@@ -199,6 +201,12 @@ class _Frames:
 def _tensors(content: Content) -> ContentSymbols:
     parts = (content.f_hyper, content.f, content.f_motion)
     return ContentSymbols(*(torch.tensor(part)[None] for part in parts))
+
+
+def _split_last(costs: list[Bits], shape: Shape) -> tuple[list[Bits], Bits]:
+    """What comes before the context steps of the last latent, and this one in raster order."""
+    steps = len(lattices(*shape[1:], torch.device("cpu")))
+    return costs[:-steps], _in_raster(costs[-steps:], shape)
 
 
 def _in_raster(costs: Sequence[Bits], shape: Shape) -> Bits:

@@ -53,6 +53,7 @@ class SpatialConfig:
         discerning: 1 if the filter of contents tells what is coded from what was predicted, see
             `ContentSynthesis`.
         depth: blocks by which that filter goes deeper, see there.
+        contextual: 1 if the prior of f_hyper has spatial context, see `ContentPrior`.
     """
 
     hyper_channels: int = 16
@@ -63,6 +64,7 @@ class SpatialConfig:
     softened: int = 0
     discerning: int = 0
     depth: int = 0
+    contextual: int = 0
 
     @property
     def z_channels(self) -> int:
@@ -128,7 +130,11 @@ class SpatialModel(nn.Module):
         self.content_posterior = ContentPosterior(config.hyper_channels)
         self.dynamics_posterior = DynamicsPosterior(*residual)
         self.content_prior = ContentPrior(
-            NUM_COEFFICIENTS, config.hyper_channels, DC_CHANNELS, predicts=bool(config.predicted)
+            NUM_COEFFICIENTS,
+            config.hyper_channels,
+            DC_CHANNELS,
+            predicts=bool(config.predicted),
+            contextual=bool(config.contextual),
         )
         self.dynamics_prior = DynamicsPrior(
             config.z_channels, MOTION_CHANNELS, kinematic=bool(config.kinematic)
@@ -210,6 +216,9 @@ class SpatialModel(nn.Module):
             "dynamics_prior.near.",
             "dynamics_prior.ratio",
             "content_prior.lacking_",
+            "content_prior.near.",
+            "content_prior.blend.",
+            "content_prior.say.",
             "content_synthesis.deepening.",
         )
         fresh = {name: value for name, value in state.items() if name.startswith(new)}

@@ -71,10 +71,18 @@ class ContentPrior(nn.Module):
         dc: channels predicted from the mean of their decoded neighbours, in contents that stand
             alone.
         predicts: whether it also knows contents that are what a prediction lacks.
+        contextual: whether f_hyper, too, is coded in four steps with spatial context, and by
+            quality; else its channels have one distribution each.
     """
 
     def __init__(
-        self, channels: int, hyper_channels: int, dc: tuple[int, ...], *, predicts: bool = False
+        self,
+        channels: int,
+        hyper_channels: int,
+        dc: tuple[int, ...],
+        *,
+        predicts: bool = False,
+        contextual: bool = False,
     ) -> None:
         super().__init__()
         self.channels, self.hyper_channels, self.dc = channels, hyper_channels, dc
@@ -90,15 +98,47 @@ class ContentPrior(nn.Module):
         if predicts:
             self.lacking_mean = nn.Parameter(torch.zeros(hyper_channels))
             self.lacking_index = nn.Parameter(torch.full((hyper_channels,), 12.0))
+        self.contextual = contextual
+        if contextual:
+            self.near = IntConv(hyper_channels, 32, 3, a_max=SIGNED_MAX)
+            self.blend = IntConv(32 + 1 + predicts, 48)
+            self.say = IntConv(48, 2 * hyper_channels, act="none", gain=0.0)
 
-    def hyper_parameters(self, like: Tensor, *, predicted: bool = False) -> tuple[Tensor, Tensor]:
-        """Integer (mean, index) of f_hyper, shaped as `like` [N, hyper, H/32, W/32]."""
+    def code_hyper(
+        self, like: Tensor, quality: int, exchange: Exchange, *, predicted: bool = False
+    ) -> Tensor:
+        """Exchange all symbols of f_hyper, [N, hyper, h, w].
+
+        Args:
+            like: of that shape and type.
+            quality: 0…100.
+            exchange: called once a context step, or once.
+            predicted: whether f is what a prediction lacks.
+        """
+        count, _, height, width = like.shape
         pair = (self.hyper_mean, self.hyper_index)
         if predicted:
             pair = (self.lacking_mean, self.lacking_index)
-        mean = round_ste(pair[0])[None, :, None, None].expand_as(like)
-        index = clamp_ste(round_ste(pair[1]), 0, SCALE_LEVELS - 1)
-        return mean, index[None, :, None, None].expand_as(like)
+        mean, index = (round_ste(x)[None, :, None] for x in pair)
+        if not self.contextual:
+            rows = torch.arange(height * width, device=like.device)
+            index = clamp_ste(index, 0, SCALE_LEVELS - 1)
+            mean, index = (x.expand(count, -1, len(rows)) for x in (mean, index))
+            return exchange(mean, index, rows).unflatten(2, (height, width))
+        symbols = torch.zeros_like(like).flatten(2)
+        for step in lattices(height, width, like.device):
+            rows = step.positions
+            seen = clamp_ste(symbols * 8, -SIGNED_MAX, SIGNED_MAX).unflatten(2, (height, width))
+            context = self.near.matmul(patches(seen, step))
+            constant = _constant(context, self._told(quality, predicted), len(rows))
+            hidden = self.blend.matmul(torch.cat([context, constant], 1))
+            delta, change = self.say.matmul(hidden).chunk(2, dim=1)
+            scale = clamp_ste(index + change, 0, SCALE_LEVELS - 1)
+            symbols = symbols.index_copy(2, rows, exchange(mean + delta, scale, rows))
+        return symbols.unflatten(2, (height, width))
+
+    def _told(self, quality: int, predicted: bool) -> tuple[int, ...]:
+        return (quality, GATE_ONE * predicted) if self.predicts else (quality,)
 
     def decode_hyper(self, f_hyper: Tensor, height: int, width: int) -> Tensor:
         """Hyper symbols [N, hyper, h/2, w/2] → features [N, 48, height·width], 0…255."""
@@ -125,7 +165,7 @@ class ContentPrior(nn.Module):
             predicted: whether f is what a prediction lacks.
         """
         height, width = size
-        said = (quality, GATE_ONE * predicted) if self.predicts else (quality,)
+        said = self._told(quality, predicted)
         hyper = self.decode_hyper(f_hyper, height, width)
         count = hyper.shape[0]
         symbols = f_hyper.new_zeros(count, self.channels, height * width)

@@ -19,7 +19,7 @@ DRAWN = ("", "characters", "balls", "layers")
 PRECISIONS = ("auto", "float32", "bfloat16")
 COMPILES = ("auto", "always", "never")
 FINE_TUNE = "fine_tune"
-ENCODED = ("planes", "priors")  # stages that learn from shots that the encoder has coded
+ENCODED = ("planes", "hyper", "priors")  # stages that learn from shots that the encoder has coded
 LIMIT = 1e12  # of any number
 _Table = dict[str, Any]
 _Config = TypeVar("_Config")
@@ -99,6 +99,23 @@ class PlanesConfig:
     size: int = 128
     shots: int = 100
     learning_rate: float = 5e-4
+
+
+@dataclass(frozen=True)
+class HyperConfig:
+    """Fourth stage: the hyperprior of contents alone, on contents that the encoder chose.
+
+    Attributes:
+        steps: how many.
+        batch: contents a step, over all processes.
+        shots: as in `PriorsConfig`; each takes some 4 MB of memory.
+        learning_rate: as in `PriorsConfig`.
+    """
+
+    steps: int = 0
+    batch: int = 2
+    shots: int = 100
+    learning_rate: float = 3e-4
 
 
 @dataclass(frozen=True)
@@ -184,7 +201,7 @@ class TrainConfig:
         compile: compile the float networks: always, never, or auto (on a GPU).
         judge_minutes: time between two looks at the held-out clips.
         data: what is learnt from.
-        model, content, clips, planes, priors: shape and stages of a spatial model.
+        model, content, clips, planes, hyper, priors: shape and stages of a spatial model.
         vector, sketch, sequences, coding: shape and stages of a vector model.
     """
 
@@ -200,6 +217,7 @@ class TrainConfig:
     content: ContentConfig = field(default_factory=ContentConfig)
     clips: ClipsConfig = field(default_factory=ClipsConfig)
     planes: PlanesConfig = field(default_factory=PlanesConfig)
+    hyper: HyperConfig = field(default_factory=HyperConfig)
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     vector: VectorConfig = field(default_factory=VectorConfig)
     sketch: SketchConfig = field(default_factory=SketchConfig)
@@ -214,7 +232,7 @@ class TrainConfig:
     @property
     def stages(self) -> tuple[str, ...]:
         """Names of the stages that have steps, in their order."""
-        names: tuple[str, ...] = ("content", "clips", "planes", "priors")
+        names: tuple[str, ...] = ("content", "clips", "planes", "hyper", "priors")
         if self.is_vector:
             names = ("sketch", "sequences", "coding")
         return tuple(name for name in names if getattr(self, name).steps)
@@ -342,6 +360,8 @@ _AT_LEAST = {
     "planes.batch": 1,
     "planes.size": 16,
     "planes.shots": 1,
+    "hyper.batch": 1,
+    "hyper.shots": 1,
     "priors.batch": 1,
     "priors.shots": 1,
     "model.hyper_channels": 1,

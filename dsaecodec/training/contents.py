@@ -1,4 +1,4 @@
-"""Contents that the encoder makes of shots, for the stage of the planes.
+"""Contents that the encoder makes of shots, for the stages of the planes and of the hyperprior.
 
     content before ─ f_motion ─► prediction ─ x - prediction, rounded ─► f
 
@@ -28,7 +28,7 @@ from dsaecodec.training.symbols import Choice, narrow
 from dsaecodec.video.frame import Frame420
 
 LENGTHS = (4, 8, 4, 16, 8, 32)  # of GOPs, in turn
-_PARTS = ("f", "luma", "chroma", "predicted_luma", "predicted_chroma")
+_PARTS = ("f", "scaled", "luma", "chroma", "predicted_luma", "predicted_chroma")
 
 
 class Example(NamedTuple):
@@ -37,14 +37,21 @@ class Example(NamedTuple):
     Attributes:
         quality: 0…100.
         f: symbols [1, C, h, w], int16.
+        scaled: what they were rounded from, float16.
         source: the frame, code values - 128, int8.
         prediction: the same, rounded; None: it stands alone.
     """
 
     quality: int
     f: Tensor
+    scaled: Tensor
     source: Yuv
     prediction: Yuv | None
+
+    @property
+    def num_pixels(self) -> int:
+        """Of its frame, with padding."""
+        return self.source.luma.numel()
 
     def crop(self, y: int, x: int, height: int, width: int) -> Example:
         """Some blocks of it."""
@@ -55,9 +62,9 @@ class Example(NamedTuple):
             n = BLOCK
             return Yuv(picture.luma[..., n * y : n * (y + height), n * x : n * (x + width)], chroma)
 
-        f = self.f[..., y : y + height, x : x + width]
+        f, scaled = (a[..., y : y + height, x : x + width] for a in (self.f, self.scaled))
         prediction = None if self.prediction is None else cut(self.prediction)
-        return Example(self.quality, f, cut(self.source), prediction)
+        return Example(self.quality, f, scaled, cut(self.source), prediction)
 
 
 def errors(model: SpatialModel, examples: Sequence[Example]) -> Tensor:
@@ -94,7 +101,7 @@ def encode_contents(
     for i, one in enumerate(_examples(loaded, shot, quality, gop, lone=lone)):
         pictures = (*one.source, *(one.prediction or ()))
         tensors[f"{i}.quality"] = torch.tensor(one.quality)
-        parts = zip(_PARTS, (one.f, *pictures), strict=False)
+        parts = zip(_PARTS, (one.f, one.scaled, *pictures), strict=False)
         tensors |= {f"{i}.{name}": value.contiguous() for name, value in parts}
     return tensors
 
@@ -107,9 +114,11 @@ def read_contents(choice: Sequence[Choice]) -> list[tuple[int, list[Example]]]:
 def _read(tensors: dict[str, Tensor]) -> Iterator[Example]:
     i = 0
     while f"{i}.quality" in tensors:
-        f, *pictures = (tensors[name] for part in _PARTS if (name := f"{i}.{part}") in tensors)
+        f, scaled, *pictures = (
+            tensors[name] for part in _PARTS if (name := f"{i}.{part}") in tensors
+        )
         prediction = Yuv(*pictures[2:]) if len(pictures) > 2 else None
-        yield Example(int(tensors[f"{i}.quality"]), f, Yuv(*pictures[:2]), prediction)
+        yield Example(int(tensors[f"{i}.quality"]), f, scaled, Yuv(*pictures[:2]), prediction)
         i += 1
 
 
@@ -135,7 +144,8 @@ def _examples(
         encoder = ContentEncoder(loaded, grid_size(height, width), own, Crew.alone())
         coded = encoder.encode(frame, previous, vectors)
         prediction = None if coded.prediction is None else _bytes(coded.prediction)
-        yield Example(own, narrow(coded.symbols.f), _bytes(frame), prediction)
+        scaled = coded.targets.f.values.half()
+        yield Example(own, narrow(coded.symbols.f), scaled, _bytes(frame), prediction)
         previous, begin = coded.planes, begin + len(plan.frames)
 
 

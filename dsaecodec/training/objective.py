@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsaecodec import likelihood
 from dsaecodec.exact import round_ste
 from dsaecodec.spatial.code_length import (
     content_motion_parameters,
     content_parameters,
     dynamics_parameters,
+    hyper_parameters,
 )
 from dsaecodec.spatial.kinematics import HALF
 from dsaecodec.spatial.model import SpatialModel, content_step, lagrangian, smoothness
@@ -165,10 +165,11 @@ def _code_content(
         bits_motion = said.bits(noise.add(half)).sum()
     scaled = model.content_posterior(frame, prediction).float() / steps
     hyper = model.content_posterior.infer_hyper(scaled).float()
-    mean, index = prior.hyper_parameters(hyper, predicted=predicted)
-    bits = likelihood.bits(noise.add(hyper), mean, index).sum() + bits_motion
+    coarse = round_ste(hyper)
+    said = hyper_parameters(prior, coarse, quality, predicted=predicted)
+    bits = said.bits(noise.add(hyper)).sum() + bits_motion
     symbols = _rounded(scaled)
-    said = content_parameters(prior, round_ste(hyper), symbols, quality, predicted=predicted)
+    said = content_parameters(prior, coarse, symbols, quality, predicted=predicted)
     bits = bits + said.bits(noise.add(scaled)).sum()
     return model.synthesize_content(round_ste(scaled) * steps, quality, prediction), bits
 

@@ -36,7 +36,7 @@ def parameter_groups(
             ratio = 0.06
         elif id(parameter) in exact:
             ratio = 0.4 if parameter.ndim > 1 else 20.0
-        elif "hyper_index" in name or "hyper_mean" in name:
+        elif name.split("_")[-1] in ("mean", "index"):
             ratio = 20.0
         elif name.endswith("_step"):
             ratio = 2.0

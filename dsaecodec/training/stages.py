@@ -12,12 +12,10 @@ import torch
 from bitstream import FrequencyTables
 from dsaecodec import likelihood
 from dsaecodec.spatial.model import SpatialModel
-from dsaecodec.spatial.motion import BLOCK
 from dsaecodec.spatial.synthesis import Yuv
 from dsaecodec.tables import Census
 from dsaecodec.training.chance import Noise, below, generator_of
 from dsaecodec.training.config import TrainConfig
-from dsaecodec.training.contents import Example, errors
 from dsaecodec.training.moving_photos import Scene, draw_scene
 from dsaecodec.training.objective import Terms, clip_terms, content_terms, frame_of
 from dsaecodec.training.optimizer import DECAY, parameter_groups
@@ -29,8 +27,6 @@ from dsaecodec.training.team import Team
 HELD_OUT = 8  # one shot in so many judges the stage of the priors
 ALONE = 6  # one step in so many codes clips that have no previous content
 STANDING = 4  # of the others, one in so many has contents that stand alone
-LEAST = 0.05  # squared error that is as good as none
-DB_AN_OCTAVE = 10 * math.log10(2)
 _SCENE = 1  # tells the generator of a scene from that of the noise
 
 
@@ -170,77 +166,6 @@ class ClipStage(Stage):
         return draw_scene(Scene.random(generator), back, front, self.sampler.num_frames)
 
 
-class PlanesStage(Stage):
-    """The filter of contents alone, on contents as the encoder makes them.
-
-    Args:
-        config: the run.
-        coded: shots' numbers and their contents, see `contents.read_contents`.
-    """
-
-    name, number = "planes", 3
-
-    def __init__(self, config: TrainConfig, coded: Sequence[tuple[int, Sequence[Example]]]) -> None:
-        super().__init__(config)
-        self.steps = config.planes.steps
-        held = _held_out(number for number, _ in coded)
-        self._judged = [one for number, examples in coded if number in held for one in examples]
-        fitted = [examples for number, examples in coded if number not in held]
-        self._shots = fitted or [examples for _, examples in coded]
-        sizes = [one.f.shape[2:] for examples in self._shots for one in examples]
-        wanted = config.planes.size // BLOCK
-        self._size = [min(wanted, *side) for side in zip(*sizes, strict=True)]
-
-    @property
-    def pixels(self) -> int:
-        """See `Stage`."""
-        return self._config.planes.batch * math.prod(BLOCK * side for side in self._size)
-
-    @torch.no_grad()
-    def judge(self, model: SpatialModel) -> Found:
-        """See `Stage`: PSNR by the geometric mean of errors, of contents held out."""
-        octaves = torch.cat([errors(model, [one]).log2() for one in self._judged]).mean()
-        psnr = 10 * math.log10(255**2) - DB_AN_OCTAVE * float(octaves)
-        return Found(f"contents at {psnr:.3f} dB", psnr_db=psnr)
-
-    def groups(self, model: Any) -> list[dict[str, Any]]:
-        """See `Stage`: all that makes pictures but the transform, whose inverse infers f.
-
-        Where the filter goes deeper than features, which frames are made of, they stay as they are.
-        """
-        synthesis = model.content_synthesis
-        moving = [synthesis.enter, synthesis.blocks, synthesis.leave]
-        if synthesis.deepening is not None:
-            moving = [synthesis.deepening]
-        networks = [parameter for part in moving for parameter in part.parameters()]
-        return parameter_groups(model, self._config.planes.learning_rate, networks)
-
-    def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
-        """The loss is the mean logarithm of errors: a halving counts alike at all qualities.
-
-        A shot of one content counts as much as one of many.
-        """
-        config = self._config.planes
-        generator = generator_of(self._config.seed, self.number, step)
-        picks = torch.rand(config.batch, 4, generator=generator)
-        crops = [self._crop(*pick) for pick in picks[team.share(config.batch)].tolist()]
-        kinds = (
-            [one for one in crops if (one.prediction is None) == lone] for lone in (True, False)
-        )
-        found = torch.cat([errors(model, kind) for kind in kinds if kind])
-        loss, error = torch.log2(found + LEAST).mean(), found.mean()
-        nothing = torch.zeros_like(loss)
-        return Terms(loss, error, nothing, nothing, {"planes": error})
-
-    def _crop(self, shot: float, part: float, y: float, x: float) -> Example:
-        """One that four numbers in 0…1 choose."""
-        examples = self._shots[int(shot * len(self._shots))]
-        one = examples[int(part * len(examples))]
-        (height, width), (rows, columns) = one.f.shape[2:], self._size
-        top, left = int(y * (height - rows + 1)), int(x * (width - columns + 1))
-        return one.crop(top, left, rows, columns)
-
-
 class PriorStage(Stage):
     """The priors alone, on symbols that the encoder chose.
 
@@ -256,7 +181,7 @@ class PriorStage(Stage):
     ) -> None:
         super().__init__(config)
         self.steps = config.priors.steps
-        held = _held_out(number for number, _ in coded)
+        held = held_out(number for number, _ in coded)
         self._judged = [gop for number, gops in coded if number in held for gop in gops]
         fitted = [gops for number, gops in coded if number not in held]
         self._shots = fitted or [gops for _, gops in coded]
@@ -343,7 +268,7 @@ def start_ahead(model: SpatialModel, shots: Sequence[Shot], config: TrainConfig)
         head[:5] = likelihood.LEVELS_PER_OCTAVE * math.log2(0.7 / likelihood.SCALE_MIN)
 
 
-def _held_out(numbers: Iterable[int]) -> list[int]:
+def held_out(numbers: Iterable[int]) -> list[int]:
     """Those of shots that judge."""
     return sorted(set(numbers))[::HELD_OUT]
 

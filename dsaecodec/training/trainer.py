@@ -22,6 +22,7 @@ from bitstream import FrequencyTables
 from dsaecodec.errors import CodecError, ConfigError
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.training.config import TrainConfig
+from dsaecodec.training.content_stages import HyperStage, PlanesStage
 from dsaecodec.training.contents import encode_contents, read_contents
 from dsaecodec.training.folder import RunFolder, RunInfo
 from dsaecodec.training.interrupts import held_interrupts
@@ -30,14 +31,7 @@ from dsaecodec.training.onlooker import Onlooker
 from dsaecodec.training.optimizer import schedule
 from dsaecodec.training.shots import Shot
 from dsaecodec.training.speed import full_float32, prepare_networks
-from dsaecodec.training.stages import (
-    ClipStage,
-    ContentStage,
-    PlanesStage,
-    PriorStage,
-    Stage,
-    start_ahead,
-)
+from dsaecodec.training.stages import ClipStage, ContentStage, PriorStage, Stage, start_ahead
 from dsaecodec.training.symbols import choose, encode_choice, encode_gops, read_gops
 from dsaecodec.training.team import Team
 from dsaecodec.training.vector_stages import CodingStage, SequenceStage, SketchStage, start_vectors
@@ -298,12 +292,12 @@ class Trainer:
         count = getattr(config, name).shots
         choice = choose(self._clips, count, config.seed, folder.symbols(name))
         self._notify(f"encoding {len(choice)} shots")
-        of_planes = name == PlanesStage.name
-        encode = encode_contents if of_planes else encode_gops
+        of_contents = {stage.name: stage for stage in (PlanesStage, HyperStage)}.get(name)
+        encode = encode_contents if of_contents else encode_gops
         if not encode_choice(choice, encode, start, self._jobs, self.team, stops):
             return None
-        if of_planes:
-            return PlanesStage(config, read_contents(choice))
+        if of_contents:
+            return of_contents(config, read_contents(choice))
         return PriorStage(config, read_gops(choice))
 
     def _make_onlooker(self, place: tuple[str, int] | None) -> Onlooker | None:

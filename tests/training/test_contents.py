@@ -1,4 +1,4 @@
-"""The stage of the planes sees what the encoder makes of contents."""
+"""The stages of the planes and of the hyperprior see what the encoder makes of contents."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from dsaecodec.codec.threads import Crew
 from dsaecodec.draw import moving_layers
 from dsaecodec.model_io import LoadedModel, load_model
+from dsaecodec.spatial.code_length import hyper_parameters
+from dsaecodec.spatial.content_encoder import ContentEncoder
 from dsaecodec.spatial.model import SpatialModel
-from dsaecodec.spatial.pictures import squared_error
+from dsaecodec.spatial.pictures import grid_size, squared_error
 from dsaecodec.spatial.synthesis import Yuv, pack_blocks, unpack
 from dsaecodec.training.config import TrainConfig
+from dsaecodec.training.content_stages import HyperStage, PlanesStage
 from dsaecodec.training.contents import LENGTHS, Example, encode_contents, errors, read_contents
 from dsaecodec.training.shots import Shot
-from dsaecodec.training.stages import HELD_OUT, PlanesStage
+from dsaecodec.training.stages import HELD_OUT
 from dsaecodec.training.symbols import Choice
 from dsaecodec.training.team import Team
 from dsaecodec.video import rgb_to_420
@@ -150,3 +154,57 @@ def test_crops_fit_the_smallest_picture(loaded, examples):
     assert stage.pixels == TrainConfig().planes.batch * 32 * 48
     terms = stage.terms(loaded.spatial, 0, TEAM)
     assert float(terms.distortion) > 0
+
+
+def contextual(name: str) -> SpatialModel:
+    """A model whose prior of f_hyper has a context of which it has learnt nothing yet."""
+    plain = load_model(name, "cpu").spatial
+    model = SpatialModel(replace(plain.config, contextual=1))
+    model.load_state_dict(model.widened(plain.state_dict()))
+    return model
+
+
+@torch.no_grad()
+def test_a_context_that_has_learnt_nothing_costs_what_none_does(loaded, examples):
+    plain, model = load_model("natural-6", "cpu").spatial, contextual("natural-6")
+    for one in examples:
+        hyper = torch.floor(model.content_posterior.infer_hyper(one.scaled.float()) + 0.5)
+        known = {"predicted": one.prediction is not None}
+        costs = [
+            hyper_parameters(m.content_prior, hyper, one.quality, **known).bits(hyper)
+            for m in (plain, model)
+        ]
+        assert torch.allclose(*costs) and float(costs[0].sum()) > 10
+
+
+def test_bits_of_the_hyperprior_are_those_of_the_encoder(shot, tmp_path):
+    """What a stage of no step finds is what contents cost, of which f_motion is no part."""
+    loaded = load_model("natural-6", "cpu")
+    one, *_ = examples = encoded(loaded, shot, tmp_path)
+    assert one.prediction is None
+    frame = Yuv(*(x.float() for x in one.source))
+    coded = ContentEncoder(loaded, grid_size(*SIZE), one.quality, Crew.alone()).encode(
+        frame, None, None
+    )
+    stage = HyperStage(TrainConfig(), [(0, examples[:1])])
+    expected = 8 * len(coded.payload) / one.num_pixels
+    assert stage.judge(contextual("natural-6")).bits_content == pytest.approx(expected, rel=0.05)
+
+
+def test_steps_lower_the_bits_and_move_the_hyperprior_alone(examples):
+    model = contextual("natural-6")
+    stage = HyperStage(TrainConfig(), [(number, examples) for number in range(HELD_OUT)])
+    optimizer = torch.optim.AdamW(stage.groups(model), weight_decay=0.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    first = stage.judge(model).bits_content
+    for step in range(15):
+        optimizer.zero_grad()
+        stage.terms(model, step, TEAM).loss.backward()
+        optimizer.step()
+        model.project_()
+    assert stage.judge(model).bits_content < 0.99 * first
+    moved = {name for name, value in model.state_dict().items() if not value.equal(before[name])}
+    parts = {".".join(name.split(".")[:2]) for name in moved}
+    layers = ("expand", "upsample", "embed", "context", "mix", "head", "blend", "say")
+    assert parts >= {"content_posterior.hyper", *(f"content_prior.{name}" for name in layers)}
+    assert all(name.startswith(("content_posterior.hyper", "content_prior")) for name in parts)

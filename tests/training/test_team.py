@@ -29,6 +29,9 @@ SETTINGS = [
         "planes.steps=2",
         "planes.batch=2",
         "planes.shots=2",
+        "hyper.steps=2",
+        "hyper.batch=2",
+        "hyper.shots=2",
         "priors.steps=2",
         "priors.batch=2",
         "priors.shots=2",
@@ -56,7 +59,7 @@ def train(folder: Path, processes: int) -> list[dict[str, str]]:
 
 def test_two_processes_follow_the_course_of_one(tmp_path):
     one, two = train(tmp_path / "one", 1), train(tmp_path / "two", 2)
-    assert [row["stage"] for row in one] == ["content", "clips", "planes", "priors"]
+    assert [row["stage"] for row in one] == ["content", "clips", "planes", "hyper", "priors"]
     for a, b in zip(one, two, strict=True):
         for name in ("loss", "distortion", "bits_content", "bits_dynamics"):
             assert float(b[name]) == pytest.approx(float(a[name]), rel=2e-3), (a["stage"], name)

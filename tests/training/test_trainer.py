@@ -20,13 +20,17 @@ from dsaecodec.exact import check_bound
 from dsaecodec.model_io import load_model
 from dsaecodec.tables import build_tables
 from dsaecodec.training import trainer as trainer_module
-from dsaecodec.training.config import PlanesConfig, PriorsConfig, TrainConfig
+from dsaecodec.training.config import HyperConfig, PlanesConfig, PriorsConfig, TrainConfig
 from dsaecodec.training.folder import RunFolder, RunInfo
 from dsaecodec.training.judge import Judgement, warnings_of
 from dsaecodec.training.trainer import Progress, Trainer
 
 Begin = Callable[..., Trainer]
-WITHOUT_ENCODING = {"planes": PlanesConfig(steps=0), "priors": PriorsConfig(steps=0)}
+WITHOUT_ENCODING = {
+    "planes": PlanesConfig(steps=0),
+    "hyper": HyperConfig(steps=0),
+    "priors": PriorsConfig(steps=0),
+}
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -77,7 +81,7 @@ def test_a_run_in_pieces_equals_one_without_a_stop(
         if begin(root, tiny)._run_stages(StopAfter(1)):
             break
     last = begin(root, tiny)
-    assert last.run().steps == {"content": 3, "clips": 3, "planes": 2, "priors": 2}
+    assert last.run().steps == {"content": 3, "clips": 3, "planes": 2, "hyper": 2, "priors": 2}
     assert columns(root / "log.csv") == columns(whole / "log.csv")
     one, other = (read_weights(path / "whole.safetensors") for path in (root, whole))
     assert all(torch.equal(one[name], other[name]) for name in other)
@@ -98,13 +102,13 @@ def test_a_killed_run_goes_back_to_its_checkpoint(whole, tiny, begin: Begin, tmp
         file.write("clips,3,1.0,0.")  # the kill came inside a row
     monkeypatch.setattr(trainer_module, "LOG_STEPS", 2)
     again = begin(root, tiny)
-    assert again.done == {"content": 2, "clips": 0, "planes": 0, "priors": 0}
+    assert again.done == {"content": 2, "clips": 0, "planes": 0, "hyper": 0, "priors": 0}
     assert again.run().finished
     one, other = (read_weights(path / "whole.safetensors") for path in (root, whole))
     assert all(torch.equal(one[name], other[name]) for name in other)
     steps = [(row["stage"], row["step"]) for row in columns(root / "log.csv")]
     assert steps == sorted(set(steps), key=steps.index)
-    last = [("planes", "2"), ("priors", "2")]
+    last = [("planes", "2"), ("hyper", "2"), ("priors", "2")]
     assert steps[2:] == [("content", "3"), ("clips", "2"), ("clips", "3"), *last]
 
 
@@ -115,7 +119,7 @@ def test_the_model_says_what_made_it(whole, tiny):
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     training = json.loads(header["__metadata__"]["training"])
     assert TrainConfig.from_table(training["config"]) == tiny
-    assert training["steps"] == {"content": 3, "clips": 3, "planes": 2, "priors": 2}
+    assert training["steps"] == {"content": 3, "clips": 3, "planes": 2, "hyper": 2, "priors": 2}
     assert training["data"] == ["here"]
 
 
@@ -133,14 +137,15 @@ def test_a_run_ends_with_fitted_tables_and_keeps_them(whole, tiny, begin: Begin,
 
 
 def test_each_stage_moves_what_it_should(whole, tiny, begin: Begin, tmp_path):
-    """The clips move every part, the last two the filter of contents, then priors, alone."""
+    """The clips move every part, the last ones the filter of contents, the hyperprior, priors."""
     start = begin(tmp_path / "a", replace(tiny, content=replace(tiny.content, steps=0)))
     before = {k: v.clone() for k, v in start.model.state_dict().items()}
     assert start._run_stages(StopAfter(3)) is False
     after = start.model.state_dict()
     moved = {k.split(".")[0] for k in after if not after[k].equal(before[k])}
     assert moved == {k.split(".")[0] for k in before}
-    names = ("before_planes.safetensors", "before_priors.safetensors", "whole.safetensors")
+    names = [f"before_{stage}.safetensors" for stage in ("planes", "hyper", "priors")]
+    names.append("whole.safetensors")
     weights = [read_weights(whole / name) for name in names]
     moved = [
         {k for k in one if not one[k].equal(other[k])}
@@ -148,7 +153,9 @@ def test_each_stage_moves_what_it_should(whole, tiny, begin: Begin, tmp_path):
     ]
     assert {k.split(".")[0] for k in moved[0]} == {"content_synthesis"}
     assert not any("transform" in k for k in moved[0])
-    assert {k.split(".")[0] for k in moved[1]} == {"content_prior", "dynamics_prior"}
+    assert {k.split(".")[0] for k in moved[1]} == {"content_posterior", "content_prior"}
+    assert all(".hyper." in k for k in moved[1] if k.startswith("content_posterior"))
+    assert {k.split(".")[0] for k in moved[2]} == {"content_prior", "dynamics_prior"}
 
 
 def test_a_short_training_lowers_the_loss(tiny, begin: Begin, tmp_path):
@@ -217,14 +224,14 @@ def test_a_signal_ends_the_run_after_a_whole_step(tiny, begin: Begin, tmp_path, 
     finally:
         signal.signal(number, before)
     again = begin(tmp_path / "run", tiny)
-    assert again.done == {"content": 3, "clips": 1, "planes": 0, "priors": 0}
+    assert again.done == {"content": 3, "clips": 1, "planes": 0, "hyper": 0, "priors": 0}
     load_model(str(tmp_path / "run" / "run.safetensors"))
 
 
 def test_time_is_limited(tiny, begin: Begin, tmp_path):
     run = begin(tmp_path / "run", tiny)
     outcome = run.run(max_minutes=1e-9)
-    later = ("clips", "planes", "priors")
+    later = ("clips", "planes", "hyper", "priors")
     assert not outcome.finished and outcome.steps == {"content": 1} | dict.fromkeys(later, 0)
 
 
