@@ -224,7 +224,7 @@ def test_encoder_and_decoder_agree_on_every_symbol(loaded, monkeypatch):
             loaded.model, Spy(payload, loaded.tables), size, 50, Place.whole(5, False), None
         )
         again = content.planes(loaded.model, None, 50)
-    assert len(chosen) == len(read) == 1 + 1 + 4 + 5 * 4  # whether it is predicted, f_hyper, f, z
+    assert len(chosen) == len(read) == 1 + 4 + 4 + 5 * 4  # whether it is predicted, f_hyper, f, z
     for (table, symbols), (same_table, same_symbols) in zip(chosen, read, strict=True):
         assert np.array_equal(table, same_table) and np.array_equal(symbols, same_symbols)
     assert torch.equal(again.picture.luma, encoder._previous.picture.luma)
@@ -268,7 +268,7 @@ def test_verify_reports_one_digest(golden):
     """Streams of every version are decoded for ever."""
     expected = json.loads((golden.parent / "digests.json").read_text())
     paths = sorted(golden.parent.glob("*.dsz"))
-    assert [path.name for path in paths] == sorted(expected) and len(paths) == 18
+    assert [path.name for path in paths] == sorted(expected) and len(paths) == 20
     for path in paths:
         with open(path, "rb") as file:
             report = verify_stream(file, device="cpu")
@@ -287,6 +287,7 @@ def test_verify_reports_one_digest(golden):
         "v2-softened-everything",
         "v2-discerning-everything",
         "v2-deep-everything",
+        "v2-contextual-everything",
         "v3-sprites",
         "v3-balls",
     ],
