@@ -198,10 +198,10 @@ def test_bits_equal_a_plain_computation(clip):
     gop = clip.gops[3]
     quality = gop.quality
     z, f = gop.z_symbols.astype(np.int64), gop.f_symbols.astype(np.int64)
-    z[0, 7, 1, 2], z[1, 0, 2, 0], f[5, 0, 3] = 40_000, -900, 12_345
-    gop = gop.replace(z_symbols=z, f_symbols=f)
-    f_bits, z_bits = np.zeros(f.shape), np.zeros(z.shape)
     hyper = gop.f_hyper_symbols.astype(np.int64)
+    z[0, 7, 1, 2], z[1, 0, 2, 0], f[5, 0, 3], hyper[2, 0, 1] = 40_000, -900, 12_345, -2_345
+    gop = gop.replace(z_symbols=z, f_symbols=f, f_hyper_symbols=hyper)
+    f_bits, z_bits = np.zeros(f.shape), np.zeros(z.shape)
     judge.content(hyper, f.shape[1:], quality, tables.listen(f, f_bits), predicted=gop.predicted)
     motion = gop.f_motion_symbols.astype(np.int64)
     assert gop.predicted and motion.shape == (2, *f.shape[1:])

@@ -37,7 +37,7 @@ from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.pictures import grid_size, to_frames, to_tensors
 from dsaecodec.video import Frame420, VideoInfo, open_video, rgb_to_420
-from tests.test_exact import record_content, record_dynamics, same
+from tests.test_exact import record_content, record_dynamics, record_hyper, same
 
 
 def drawn(num_frames: int, height: int, width: int, seed: int = 0) -> list[Frame420]:
@@ -388,6 +388,10 @@ def test_training_forward_and_exported_network_agree(loaded, footage, length):
                 z = code_dynamics(loaded.model, coder, *setting, None)
             hyper, f, motion, z = (x.long().numpy() for x in (*content, z[:, None]))
             known = {"predicted": content.predicted}
+            assert same(
+                record_hyper(loaded.model.content_prior, hyper, 45, **known),
+                record_hyper(trained.content_prior.float(), hyper, 45, torch.float32, **known),
+            )
             assert same(
                 record_content(loaded.model.content_prior, hyper, f, 45, **known),
                 record_content(trained.content_prior.float(), hyper, f, 45, **known),

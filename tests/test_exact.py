@@ -109,10 +109,12 @@ def same(a, b) -> bool:
     )
 
 
-def record_hyper(prior: ContentPrior, hyper: np.ndarray, quality: int, **known: bool):
+def record_hyper(
+    prior: ContentPrior, hyper: np.ndarray, quality: int, dtype=torch.float64, **known: bool
+):
     """(mean, index) of every step: hyper [N, …]."""
     seen = []
-    flat = torch.from_numpy(hyper).double()
+    flat = torch.from_numpy(hyper).to(dtype)
 
     def exchange(mean, index, rows):
         seen.append((mean.long().numpy(), index.long().numpy()))
@@ -242,7 +244,8 @@ def test_a_batch_says_what_its_members_say(batch, dtype):
     f = some_symbols(5, batch, loaded.content_prior.channels, 4, 4)
     z = some_symbols(6, 3, batch, loaded.config.z_channels, 4, 4)
     single = [
-        record_content(loaded.content_prior, hyper[i : i + 1], f[i : i + 1], 60, dtype)
+        record_hyper(loaded.content_prior, hyper[i : i + 1], 60, dtype)
+        + record_content(loaded.content_prior, hyper[i : i + 1], f[i : i + 1], 60, dtype)
         + record_dynamics(loaded.dynamics_prior, z[:, i : i + 1], 60, True, dtype)
         for i in range(batch)
     ]
@@ -256,7 +259,8 @@ def test_a_batch_says_what_its_members_say(batch, dtype):
                 torch.backends.mkldnn.flags(enabled=mkldnn),
                 torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast),
             ):
-                got = record_content(loaded.content_prior, hyper, f, 60, dtype)
+                got = record_hyper(loaded.content_prior, hyper, 60, dtype)
+                got += record_content(loaded.content_prior, hyper, f, 60, dtype)
                 got += record_dynamics(loaded.dynamics_prior, z, 60, True, dtype)
             assert same(got, expected), (mkldnn, autocast)
 

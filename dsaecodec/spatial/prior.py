@@ -110,16 +110,19 @@ class ContentPrior(nn.Module):
         """Exchange all symbols of f_hyper, [N, hyper, h, w].
 
         Args:
-            like: of that shape and type.
+            like: of that shape and type, a floating one.
             quality: 0…100.
             exchange: called once a context step, or once.
             predicted: whether f is what a prediction lacks.
+
+        Returns:
+            The symbols.
         """
         count, _, height, width = like.shape
         pair = (self.hyper_mean, self.hyper_index)
         if predicted:
             pair = (self.lacking_mean, self.lacking_index)
-        mean, index = (round_ste(x)[None, :, None] for x in pair)
+        mean, index = (round_ste(x).to(like.dtype)[None, :, None] for x in pair)
         if not self.contextual:
             rows = torch.arange(height * width, device=like.device)
             index = clamp_ste(index, 0, SCALE_LEVELS - 1)
@@ -133,8 +136,8 @@ class ContentPrior(nn.Module):
             constant = _constant(context, self._told(quality, predicted), len(rows))
             hidden = self.blend.matmul(torch.cat([context, constant], 1))
             delta, change = self.say.matmul(hidden).chunk(2, dim=1)
-            scale = clamp_ste(index + change, 0, SCALE_LEVELS - 1)
-            symbols = symbols.index_copy(2, rows, exchange(mean + delta, scale, rows))
+            said = clamp_ste(index + change, 0, SCALE_LEVELS - 1)
+            symbols = symbols.index_copy(2, rows, exchange(mean + delta, said, rows))
         return symbols.unflatten(2, (height, width))
 
     def _told(self, quality: int, predicted: bool) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -90,7 +90,7 @@ class PlanesConfig:
         steps: how many.
         batch: crops a step, over all processes.
         size: height and width of a crop, pixels, a multiple of 16.
-        shots: as in `PriorsConfig`; each takes some 4 MB of memory.
+        shots: as in `PriorsConfig`; each takes some 5 MB of memory.
         learning_rate: of the float networks.
     """
 
@@ -108,7 +108,7 @@ class HyperConfig:
     Attributes:
         steps: how many.
         batch: contents a step, over all processes.
-        shots: as in `PriorsConfig`; each takes some 4 MB of memory.
+        shots: as in `PriorsConfig`; each takes some 5 MB of memory.
         learning_rate: as in `PriorsConfig`.
     """
 
@@ -402,7 +402,9 @@ def _check(config: TrainConfig) -> None:
     for name, allowed in choices.items():
         if values[name] not in allowed:
             raise ConfigError(f"{name} = {values[name]!r}: expected one of {', '.join(allowed)}")
-    limits = {f"model.{name}": most for name, most in LARGEST_SPATIAL.items()}
+    limits = {
+        f"model.{field.name}": LARGEST_SPATIAL.get(field.name, 1) for field in fields(SpatialConfig)
+    }
     limits |= {f"vector.{name}": most for name, most in LARGEST_VECTOR.items()}
     limits["vector.full_posterior"] = 1
     for name, most in limits.items():

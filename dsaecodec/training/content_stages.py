@@ -18,7 +18,7 @@ from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.contents import Example, errors
 from dsaecodec.training.objective import Terms
 from dsaecodec.training.optimizer import parameter_groups
-from dsaecodec.training.stages import Found, Stage, held_out
+from dsaecodec.training.stages import Found, Stage, split
 from dsaecodec.training.team import Team
 
 LEAST = 0.05  # squared error that is as good as none
@@ -38,10 +38,7 @@ class PlanesStage(Stage):
     def __init__(self, config: TrainConfig, coded: Sequence[tuple[int, Sequence[Example]]]) -> None:
         super().__init__(config)
         self.steps = config.planes.steps
-        held = held_out(number for number, _ in coded)
-        self._judged = [one for number, examples in coded if number in held for one in examples]
-        fitted = [examples for number, examples in coded if number not in held]
-        self._shots = fitted or [examples for _, examples in coded]
+        self._judged, self._shots = split(coded)
         sizes = [one.f.shape[2:] for examples in self._shots for one in examples]
         wanted = config.planes.size // BLOCK
         self._size = [min(wanted, *side) for side in zip(*sizes, strict=True)]
@@ -89,8 +86,7 @@ class PlanesStage(Stage):
 
     def _crop(self, shot: float, part: float, y: float, x: float) -> Example:
         """One that four numbers in 0…1 choose."""
-        examples = self._shots[int(shot * len(self._shots))]
-        one = examples[int(part * len(examples))]
+        one = _pick(self._shots, shot, part)
         (height, width), (rows, columns) = one.f.shape[2:], self._size
         top, left = int(y * (height - rows + 1)), int(x * (width - columns + 1))
         return one.crop(top, left, rows, columns)
@@ -109,10 +105,7 @@ class HyperStage(Stage):
     def __init__(self, config: TrainConfig, coded: Sequence[tuple[int, Sequence[Example]]]) -> None:
         super().__init__(config)
         self.steps = config.hyper.steps
-        held = held_out(number for number, _ in coded)
-        self._judged = [one for number, examples in coded if number in held for one in examples]
-        fitted = [examples for number, examples in coded if number not in held]
-        self._shots = fitted or [examples for _, examples in coded]
+        self._judged, self._shots = split(coded)
         sizes = [one.num_pixels for examples in self._shots for one in examples]
         self._pixels = sum(sizes) // max(1, len(sizes))
 
@@ -139,14 +132,15 @@ class HyperStage(Stage):
         config = self._config.hyper
         generator = generator_of(self._config.seed, self.number, step)
         picks = torch.rand(config.batch, 2, generator=generator)[team.share(config.batch)].tolist()
-        octaves = torch.stack([_octaves(model, self._pick(*pick)) for pick in picks])
+        octaves = torch.stack([_octaves(model, _pick(self._shots, *pick)) for pick in picks])
         nothing = torch.zeros_like(octaves[0])
         return Terms(octaves.mean(), nothing, torch.exp2(octaves).mean(), nothing)
 
-    def _pick(self, shot: float, part: float) -> Example:
-        """One that two numbers in 0…1 choose."""
-        examples = self._shots[int(shot * len(self._shots))]
-        return examples[int(part * len(examples))]
+
+def _pick(shots: Sequence[Sequence[Example]], shot: float, part: float) -> Example:
+    """One that two numbers in 0…1 choose."""
+    examples = shots[int(shot * len(shots))]
+    return examples[int(part * len(examples))]
 
 
 def _octaves(model: SpatialModel, one: Example) -> Tensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -24,9 +24,10 @@ from dsaecodec.training.shots import Shot
 from dsaecodec.training.symbols import QUALITIES, CodedGop
 from dsaecodec.training.team import Team
 
-HELD_OUT = 8  # one shot in so many judges the stage of the priors
+HELD_OUT = 8  # one shot in so many judges a stage that shots are encoded for
 ALONE = 6  # one step in so many codes clips that have no previous content
 STANDING = 4  # of the others, one in so many has contents that stand alone
+Coded = TypeVar("Coded")
 _SCENE = 1  # tells the generator of a scene from that of the noise
 
 
@@ -181,10 +182,7 @@ class PriorStage(Stage):
     ) -> None:
         super().__init__(config)
         self.steps = config.priors.steps
-        held = held_out(number for number, _ in coded)
-        self._judged = [gop for number, gops in coded if number in held for gop in gops]
-        fitted = [gops for number, gops in coded if number not in held]
-        self._shots = fitted or [gops for _, gops in coded]
+        self._judged, self._shots = split(coded)
         means = [sum(gop.num_pixels for gop in gops) // len(gops) for _, gops in coded]
         self._pixels = sum(means) // max(1, len(means))
 
@@ -268,9 +266,14 @@ def start_ahead(model: SpatialModel, shots: Sequence[Shot], config: TrainConfig)
         head[:5] = likelihood.LEVELS_PER_OCTAVE * math.log2(0.7 / likelihood.SCALE_MIN)
 
 
-def held_out(numbers: Iterable[int]) -> list[int]:
-    """Those of shots that judge."""
-    return sorted(set(numbers))[::HELD_OUT]
+def split(
+    coded: Sequence[tuple[int, Sequence[Coded]]],
+) -> tuple[list[Coded], list[Sequence[Coded]]]:
+    """What judges, of what was coded of shots by their numbers; and the other shots, or all."""
+    held = sorted({number for number, _ in coded})[::HELD_OUT]
+    judged = [one for number, parts in coded if number in held for one in parts]
+    fitted = [parts for number, parts in coded if number not in held]
+    return judged, fitted or [parts for _, parts in coded]
 
 
 def _draw_quality(generator: torch.Generator) -> int:

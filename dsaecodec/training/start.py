@@ -23,7 +23,7 @@ from dsaecodec.training.trainer import Progress, Trainer
 from dsaecodec.training.vector_stages import SequenceSampler, measured_detail
 
 MOST_JOBS = 8
-"""Processes that encode for the last stage: each holds a model and a shot."""
+"""Processes that encode for a stage: each holds a model and a shot."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Symbols that the encoder really chooses, for the last stage.
+"""Symbols that the encoder really chooses, for the stage of the priors.
 
 The first stages see latents with additive noise; the encoder rounds against the prior's own code
 lengths. So shots of the training data are encoded at random qualities and their symbols kept.
@@ -33,7 +33,7 @@ from dsaecodec.training.shots import Shot
 from dsaecodec.training.team import Team
 
 LONGEST = PRESETS["medium"].gop + 1  # frames of a shot
-LARGEST = 512  # pixels of a side: what the last stage needs of memory grows with them
+LARGEST = 512  # pixels of a side: what stages need of memory grows with them
 POLL_SECONDS = 0.5
 QUALITIES = (5, 96)  # drawn from these, the upper one excluded
 WAYS = (0, 5, 1, 4)  # in which shots are turned when they come again, gravity stays below

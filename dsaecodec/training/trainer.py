@@ -88,7 +88,7 @@ class Trainer:
         team: the processes that share the work.
         weights: of a model to start from, None for step 0.
         tables: of that model, kept unless the stage of the priors fits others.
-        jobs: processes that encode for the last stage.
+        jobs: processes that encode for stages that learn from what they make.
         notify: is told what the user should know.
         show: is told where the run is, every few steps.
     """
@@ -292,12 +292,12 @@ class Trainer:
         count = getattr(config, name).shots
         choice = choose(self._clips, count, config.seed, folder.symbols(name))
         self._notify(f"encoding {len(choice)} shots")
-        of_contents = {stage.name: stage for stage in (PlanesStage, HyperStage)}.get(name)
-        encode = encode_contents if of_contents else encode_gops
+        kind = {stage.name: stage for stage in (PlanesStage, HyperStage)}.get(name)
+        encode = encode_contents if kind else encode_gops
         if not encode_choice(choice, encode, start, self._jobs, self.team, stops):
             return None
-        if of_contents:
-            return of_contents(config, read_contents(choice))
+        if kind:
+            return kind(config, read_contents(choice))
         return PriorStage(config, read_gops(choice))
 
     def _make_onlooker(self, place: tuple[str, int] | None) -> Onlooker | None:

@@ -9,13 +9,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dsaecodec.codec.threads import Crew
+from bitstream import SymbolEncoder
 from dsaecodec.draw import moving_layers
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.spatial.code_length import hyper_parameters
-from dsaecodec.spatial.content_encoder import ContentEncoder
+from dsaecodec.spatial.content import ContentSymbols
+from dsaecodec.spatial.gop_coder import code_content, code_motion, fixed, fixed_content
 from dsaecodec.spatial.model import SpatialModel
-from dsaecodec.spatial.pictures import grid_size, squared_error
+from dsaecodec.spatial.pictures import squared_error
 from dsaecodec.spatial.synthesis import Yuv, pack_blocks, unpack
 from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.content_stages import HyperStage, PlanesStage
@@ -177,18 +178,28 @@ def test_a_context_that_has_learnt_nothing_costs_what_none_does(loaded, examples
         assert torch.allclose(*costs) and float(costs[0].sum()) > 10
 
 
-def test_bits_of_the_hyperprior_are_those_of_the_encoder(shot, tmp_path):
-    """What a stage of no step finds is what contents cost, of which f_motion is no part."""
-    loaded = load_model("natural-6", "cpu")
-    one, *_ = examples = encoded(loaded, shot, tmp_path)
-    assert one.prediction is None
-    frame = Yuv(*(x.float() for x in one.source))
-    coded = ContentEncoder(loaded, grid_size(*SIZE), one.quality, Crew.alone()).encode(
-        frame, None, None
-    )
-    stage = HyperStage(TrainConfig(), [(0, examples[:1])])
-    expected = 8 * len(coded.payload) / one.num_pixels
-    assert stage.judge(contextual("natural-6")).bits_content == pytest.approx(expected, rel=0.05)
+@pytest.mark.parametrize("predicted", [False, True])
+def test_bits_of_the_hyperprior_are_those_that_coders_take(loaded, examples, predicted):
+    """f_motion is no part of them."""
+    one = next(one for one in examples if (one.prediction is not None) == predicted)
+    model = loaded.spatial
+    hyper = torch.floor(model.content_posterior.infer_hyper(one.scaled.float()) + 0.5)
+    motion = torch.zeros(1, 2 * predicted, *one.f.shape[2:])
+    content = ContentSymbols(hyper, one.f.float(), motion)
+    sizes = []
+    for f_hyper in (content.hyper, torch.zeros_like(hyper)):
+        coder = SymbolEncoder(loaded.tables)
+        targets = fixed_content(content._replace(hyper=f_hyper))
+        code_content(model, coder, one.f.shape[2:], one.quality, targets)
+        sizes.append(len(coder.finish()))
+    still = SymbolEncoder(loaded.tables)
+    if predicted:
+        code_motion(model, still, one.f.shape[2:], one.quality, fixed(motion))
+    expected = 8 * (sizes[0] - len(still.finish()))
+    stage = HyperStage(TrainConfig(), [(0, [one])])
+    bits = stage.judge(model).bits_content * one.num_pixels
+    assert bits == pytest.approx(expected, rel=0.01, abs=48)
+    assert abs(sizes[1] - sizes[0]) > 24  # what f_hyper says matters
 
 
 def test_steps_lower_the_bits_and_move_the_hyperprior_alone(examples):
@@ -205,6 +216,18 @@ def test_steps_lower_the_bits_and_move_the_hyperprior_alone(examples):
     assert stage.judge(model).bits_content < 0.99 * first
     moved = {name for name, value in model.state_dict().items() if not value.equal(before[name])}
     parts = {".".join(name.split(".")[:2]) for name in moved}
-    layers = ("expand", "upsample", "embed", "context", "mix", "head", "blend", "say")
+    layers = "near blend say hyper_mean hyper_index lacking_mean lacking_index".split()
+    layers += "expand upsample embed context mix head".split()
     assert parts >= {"content_posterior.hyper", *(f"content_prior.{name}" for name in layers)}
     assert all(name.startswith(("content_posterior.hyper", "content_prior")) for name in parts)
+
+
+def test_distributions_of_channels_move_fast():
+    """Twenty times as fast as networks, those of predicted contents, too."""
+    model = contextual("natural-6")
+    named = dict(model.content_prior.named_parameters())
+    (group,) = (g for g in HyperStage(TrainConfig(), []).groups(model) if g["ratio"] == 20)
+    fast = {id(parameter) for parameter in group["params"]}
+    kinds = [f"{kind}_{part}" for kind in ("hyper", "lacking") for part in ("mean", "index")]
+    assert all(id(named[name]) in fast for name in kinds)
+    assert all((id(p) in fast) == (name in kinds or "bias" in name) for name, p in named.items())

@@ -95,6 +95,13 @@ WORDS = {
 }
 
 
+FLAGS = {
+    "vector.full_posterior",
+    *(f"model.{name}" for name in ("kinematic", "predicted", "softened", "discerning")),
+    "model.contextual",
+}
+
+
 @given(st.sampled_from(keys()), st.sampled_from([32, 48, 64]))
 def test_every_key_is_read(key: tuple[str, type], number: int) -> None:
     """From a table and by an override, it and nothing else is changed."""
@@ -105,7 +112,7 @@ def test_every_key_is_read(key: tuple[str, type], number: int) -> None:
     elif kind is float:
         new = old / 2 + 0.25
     else:
-        new = 1 if name == "vector.full_posterior" else number
+        new = 1 if name in FLAGS else number
     changed = TrainConfig.from_table(table_of(name, new))
     assert value_of(changed, name) == new and type(value_of(changed, name)) is kind
     assert changed == load_one(f"{name}={new}")
@@ -171,6 +178,7 @@ def test_numbers_out_of_range_are_named(key: str, kind: type) -> None:
         ("compile", "yes", "auto, always, never"),
         ("model.residual_luma", 257, "at most 256"),
         ("model.hyper_channels", 0, "1 or more"),
+        ("model.contextual", 2, "at most 1"),
     ],
 )
 def test_values_that_make_no_sense_are_named(key: str, value: object, told: str) -> None:
