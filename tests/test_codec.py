@@ -224,7 +224,7 @@ def test_encoder_and_decoder_agree_on_every_symbol(loaded, monkeypatch):
             loaded.model, Spy(payload, loaded.tables), size, 50, Place.whole(5, False), None
         )
         again = content.planes(loaded.model, None, 50)
-    assert len(chosen) == len(read) == 1 + 4 + 4 + 5 * 4  # whether it is predicted, f_hyper, f, z
+    assert len(chosen) == len(read) == 1 + 1 + 4 + 5 * 4  # whether it is predicted, f_hyper, f, z
     for (table, symbols), (same_table, same_symbols) in zip(chosen, read, strict=True):
         assert np.array_equal(table, same_table) and np.array_equal(symbols, same_symbols)
     assert torch.equal(again.picture.luma, encoder._previous.picture.luma)
