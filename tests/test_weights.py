@@ -57,9 +57,7 @@ def test_tables_of_older_models_are_those_that_one_begins_with(name):
 
 def test_shipped_weights_can_be_trained_on():
     state = load_model(None, "cpu").model.state_dict()
-    model = SpatialModel(
-        SpatialConfig(kinematic=1, predicted=1, softened=1, discerning=1, depth=4, contextual=1)
-    )
+    model = SpatialModel(SpatialConfig(kinematic=1, predicted=1, softened=1, discerning=1, depth=4))
     model.load_state_dict(state)
     again = load_model(device="cpu").model.state_dict()
     assert all(value.equal(again[name].float()) for name, value in model.state_dict().items())

@@ -27,7 +27,8 @@ FOLDER = Path(__file__).parent
 DIGESTS = FOLDER / "digests.json"
 # Name: frames, height, width, quality, gop. v2-natural-… are of natural-1, v2-kinematic-… of -2,
 # v2-predicted-… of -3, v2-fitted-… of -4, v2-softened-… of -5, v2-discerning-… of -6,
-# v2-deep-… of -7.
+# v2-deep-… of natural, v2-contextual-… of natural-context.
+MODEL = "natural-context"
 STREAMS = {
     "v2-contextual-everything": (9, 34, 50, 40, 4),
     "v2-contextual-compact": (4, 64, 64, 25, 16),
@@ -69,7 +70,9 @@ def main() -> None:
             times = (0, 3600, 7200, 11200, 20000, 23600, 27200, 30800, 34400)
             frames = [f._replace(ticks=t) for f, t in zip(frames, times, strict=True)]
             info, sound = replace(info, sample_aspect=Fraction(16, 11)), Bytes()
-        encode_video(frames, info, sink, EncodeOptions(quality, gop, device="cpu"), sound=sound)
+        encode_video(
+            frames, info, sink, EncodeOptions(quality, gop, device="cpu", model=MODEL), sound=sound
+        )
         (FOLDER / f"{name}.dsz").write_bytes(sink.getvalue())
         report = verify_stream(io.BytesIO(sink.getvalue()), device="cpu")
         digests[f"{name}.dsz"] = {"symbols": report.symbols, "frames": report.frames}
