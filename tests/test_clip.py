@@ -35,10 +35,14 @@ DOCS = Path(__file__).parents[1] / "docs"
 LIMIT = 2**20
 
 
+def encoded(model: str) -> bytes:
+    """GOPs of 1, 4, 4 and 2 frames, of which the later ones refer back and are predicted."""
+    return dsaecodec.encode(pan(11, 37, 52, 4), quality=70, gop=4, device="cpu", model=model)
+
+
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    """GOPs of 1, 4, 4 and 2 frames, of which the later ones refer back and are predicted."""
-    return dsaecodec.encode(pan(11, 37, 52, 4), quality=70, gop=4, device="cpu")
+    return encoded("natural")
 
 
 @pytest.fixture(scope="module")
@@ -191,8 +195,10 @@ class PlainTables:
         return exchange
 
 
-def test_bits_equal_a_plain_computation(clip):
+@pytest.mark.parametrize("model", ["natural", "natural-context"])
+def test_bits_equal_a_plain_computation(model):
     """By the referee's priors and the stored frequencies; with escapes, at an odd grid."""
+    clip = dsaecodec.open(encoded(model), device="cpu")
     path = find_model(None, clip.header.model)
     judge, tables = referee.Referee(path), PlainTables(path)
     gop = clip.gops[3]

@@ -403,7 +403,7 @@ def _check(config: TrainConfig) -> None:
         if values[name] not in allowed:
             raise ConfigError(f"{name} = {values[name]!r}: expected one of {', '.join(allowed)}")
     limits = {
-        f"model.{field.name}": LARGEST_SPATIAL.get(field.name, 1) for field in fields(SpatialConfig)
+        f"model.{key.name}": LARGEST_SPATIAL.get(key.name, 1) for key in fields(SpatialConfig)
     }
     limits |= {f"vector.{name}": most for name, most in LARGEST_VECTOR.items()}
     limits["vector.full_posterior"] = 1

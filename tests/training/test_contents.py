@@ -22,7 +22,7 @@ from dsaecodec.training.config import TrainConfig
 from dsaecodec.training.content_stages import HyperStage, PlanesStage
 from dsaecodec.training.contents import LENGTHS, Example, encode_contents, errors, read_contents
 from dsaecodec.training.shots import Shot
-from dsaecodec.training.stages import HELD_OUT
+from dsaecodec.training.stages import HELD_OUT, Stage
 from dsaecodec.training.symbols import Choice
 from dsaecodec.training.team import Team
 from dsaecodec.video import rgb_to_420
@@ -126,20 +126,26 @@ def deepened(name: str) -> SpatialModel:
     return model
 
 
+def parts_that_move(stage: Stage, model: SpatialModel, steps: int) -> set[str]:
+    """Names of a model's parts, to the second level, that some steps have changed."""
+    optimizer = torch.optim.AdamW(stage.groups(model), weight_decay=0.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for step in range(steps):
+        optimizer.zero_grad()
+        stage.terms(model, step, TEAM).loss.backward()
+        optimizer.step()
+        model.project_()
+    moved = {name for name, value in model.state_dict().items() if not value.equal(before[name])}
+    return {".".join(name.split(".")[:2]) for name in moved}
+
+
 def test_steps_lower_the_error_and_leave_what_frames_are_made_of(examples):
     model = deepened("natural-6")
     config = TrainConfig.from_table({"planes": {"size": 64, "batch": 4}})
     stage = PlanesStage(config, [(number, examples) for number in range(HELD_OUT)])
-    optimizer = torch.optim.AdamW(stage.groups(model), weight_decay=0.0)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
     first = stage.judge(model).psnr_db
-    for step in range(12):
-        optimizer.zero_grad()
-        stage.terms(model, step, TEAM).loss.backward()
-        optimizer.step()
+    parts = parts_that_move(stage, model, 12)
     assert stage.judge(model).psnr_db > first + 0.01
-    moved = {name for name, value in model.state_dict().items() if not value.equal(before[name])}
-    parts = {".".join(name.split(".")[:2]) for name in moved}
     assert parts == {"content_synthesis.deepening"}
 
 
@@ -205,17 +211,9 @@ def test_bits_of_the_hyperprior_are_those_that_coders_take(loaded, examples, pre
 def test_steps_lower_the_bits_and_move_the_hyperprior_alone(examples):
     model = contextual("natural-6")
     stage = HyperStage(TrainConfig(), [(number, examples) for number in range(HELD_OUT)])
-    optimizer = torch.optim.AdamW(stage.groups(model), weight_decay=0.0)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
     first = stage.judge(model).bits_content
-    for step in range(15):
-        optimizer.zero_grad()
-        stage.terms(model, step, TEAM).loss.backward()
-        optimizer.step()
-        model.project_()
+    parts = parts_that_move(stage, model, 15)
     assert stage.judge(model).bits_content < 0.99 * first
-    moved = {name for name, value in model.state_dict().items() if not value.equal(before[name])}
-    parts = {".".join(name.split(".")[:2]) for name in moved}
     layers = "near blend say hyper_mean hyper_index lacking_mean lacking_index".split()
     layers += "expand upsample embed context mix head".split()
     assert parts >= {"content_posterior.hyper", *(f"content_prior.{name}" for name in layers)}
