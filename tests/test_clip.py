@@ -195,7 +195,7 @@ class PlainTables:
         return exchange
 
 
-@pytest.mark.parametrize("model", ["natural", "natural-context"])
+@pytest.mark.parametrize("model", ["natural", "natural-7"])
 def test_bits_equal_a_plain_computation(model):
     """By the referee's priors and the stored frequencies; with escapes, at an odd grid."""
     clip = dsaecodec.open(encoded(model), device="cpu")

@@ -224,7 +224,7 @@ def test_encoder_and_decoder_agree_on_every_symbol(loaded, monkeypatch):
             loaded.model, Spy(payload, loaded.tables), size, 50, Place.whole(5, False), None
         )
         again = content.planes(loaded.model, None, 50)
-    assert len(chosen) == len(read) == 1 + 1 + 4 + 5 * 4  # whether it is predicted, f_hyper, f, z
+    assert len(chosen) == len(read) == 1 + 4 + 4 + 5 * 4  # whether it is predicted, f_hyper, f, z
     for (table, symbols), (same_table, same_symbols) in zip(chosen, read, strict=True):
         assert np.array_equal(table, same_table) and np.array_equal(symbols, same_symbols)
     assert torch.equal(again.picture.luma, encoder._previous.picture.luma)
@@ -370,14 +370,14 @@ def test_python_interface_equals_command_line(tmp_path):
 @pytest.mark.parametrize("length", [9, pytest.param(None, marks=pytest.mark.slow)])
 def test_training_forward_and_exported_network_agree(footage, length):
     """float32 with straight-through rounding, as trained, against float64: every mean and index."""
-    loaded = load_model("natural-context", "cpu")
+    loaded = load_model(None, "cpu")
     trained = SpatialModel(loaded.model.config)
     trained.load_state_dict(loaded.model.state_dict())
     trained.train()
     for clip in sorted((footage / "dev").glob("*.mp4")):
         with open_video(str(clip)) as video:
             frames = list(itertools.islice(video, length))
-        header, gops = bitstream.split(encoded(frames, quality=45, gop=8, model="natural-context"))
+        header, gops = bitstream.split(encoded(frames, quality=45, gop=8))
         size = grid_size(header.height, header.width)
         for gop in gops:
             with limited_threads(None):

@@ -34,7 +34,7 @@ MODELS = (
     "natural-4",
     "natural-5",
     "natural-6",
-    "natural-context",
+    "natural-7",
     "balls",
     "sprites",
 )

@@ -27,8 +27,8 @@ FOLDER = Path(__file__).parent
 DIGESTS = FOLDER / "digests.json"
 # Name: frames, height, width, quality, gop. v2-natural-… are of natural-1, v2-kinematic-… of -2,
 # v2-predicted-… of -3, v2-fitted-… of -4, v2-softened-… of -5, v2-discerning-… of -6,
-# v2-deep-… of natural, v2-contextual-… of natural-context.
-MODEL = "natural-context"
+# v2-deep-… of -7, v2-contextual-… of natural.
+MODEL = "natural"
 STREAMS = {
     "v2-contextual-everything": (9, 34, 50, 40, 4),
     "v2-contextual-compact": (4, 64, 64, 25, 16),

@@ -139,8 +139,8 @@ def test_an_init_of_another_shape_is_refused(pack, tmp_path, capsys):
 
 
 def test_a_run_stopped_before_its_first_checkpoint_starts_from_the_same_weights(pack, tmp_path):
-    out, weights = tmp_path / "x", load_model("natural-context", "cpu").model.state_dict()
-    begin = ["--preset=natural", f"--data={pack}", f"-o{out}", "--init=natural-context", *SMALL]
+    out, weights = tmp_path / "x", load_model("natural", "cpu").model.state_dict()
+    begin = ["--preset=natural", f"--data={pack}", f"-o{out}", "--init=natural", *SMALL]
     assert main(["train", *begin, "--max-minutes=1e-6"]) == 0
     (out / "checkpoint.pt").unlink()
     again = start_run(RunRequest(out, resume=True), Team(0, 1, torch.device("cpu")))
