@@ -83,7 +83,8 @@ class ClipGop:
     def f_motion_symbols(self) -> Symbols:
         """Half the motion to the content before, int32 [2, h, w] in steps of z's channels 2 and 3.
 
-        That content, moved, is what f is added to. [0, h, w] where the content stands alone.
+        Models that are precise have it in quarters of these. That content, moved, is what f is
+        added to. [0, h, w] where the content stands alone.
         """
         return self._content.f_motion
 

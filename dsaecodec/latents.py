@@ -36,8 +36,8 @@ class Content(NamedTuple):
 
     Attributes:
         f, f_hyper: in the shapes of `LatentCodec.f_shapes`.
-        f_motion: half the motion to the content before where f is what that one lacks, moved by
-            it; without an element where the content stands alone.
+        f_motion: motion to the content before where f is what that one lacks, moved by it;
+            without an element where the content stands alone.
     """
 
     f: Symbols
@@ -141,6 +141,10 @@ class LatentCodec(ABC):
         """The same, all of a GOP, through several coders, each of which fills what is missing."""
         setting = (quality, refs_previous, frames)
         return [self.code_dynamics(coder, *setting, f_motion=f_motion) for coder in coders]
+
+    def half_motion(self, f_motion: Symbols) -> Symbols:
+        """Half the motion that f_motion states, in steps of z_t."""
+        return f_motion
 
     @abstractmethod
     def price_content(self, costs: Sequence[Bits]) -> ContentBits:

@@ -221,8 +221,62 @@ class Referee:
                 known[y, x] = True
         return z, self._next_hidden(hidden, z, z1)
 
+    @property
+    def is_precise(self) -> bool:
+        return "motion_prior.leave.weight" in self.tensors
+
+    def motion(
+        self, size: tuple[int, int], quality: int, fineness: int, exchange: Exchange
+    ) -> Ints:
+        """f_motion of a precise model, [2, h, w], in the steps that it is coded in."""
+        height, width = size
+        symbols, known = np.zeros((2, height, width), np.int64), np.zeros((height, width), bool)
+        for spacing in (8, 4, 2, 1):
+            rows, columns = range(0, height, spacing), range(0, width, spacing)
+            grid = [(y, x) for y in rows for x in columns]
+            for oy, ox in ((0, 0), (1, 1), (0, 1), (1, 0)):
+                cells = [
+                    (y, x)
+                    for y, x in grid
+                    if (y // spacing % 2, x // spacing % 2) == (oy, ox) and not known[y, x]
+                ]
+                if not cells:
+                    continue
+                mean, index = np.zeros_like(symbols), np.zeros_like(symbols)
+                for y, x in cells:
+                    around = [
+                        (y + dy * spacing, x + dx * spacing)
+                        for dy in (-1, 0, 1)
+                        for dx in (-1, 0, 1)
+                    ]
+                    there = [(v, u) in grid and bool(known[v, u]) for v, u in around]
+                    vectors = [
+                        np.clip(symbols[:, v, u], -(2**20), 2**20) if here else None
+                        for (v, u), here in zip(around, there, strict=True)
+                    ]
+                    seen = [vector for vector in vectors if vector is not None]
+                    count = max(len(seen), 1)
+                    base = (2 * sum(seen, np.zeros(2, np.int64)) + count) // (2 * count)
+                    differing = [
+                        compand(np.zeros(2, np.int64) if v is None else v - base) for v in vectors
+                    ]
+                    told = [quality, 32 * fineness, 32 * (8, 4, 2, 1)[::-1].index(spacing)]
+                    inputs = np.concatenate(
+                        [np.stack(differing, 1).ravel(), 64 * np.array(there), np.array(told)]
+                    )
+                    hidden = self.layer("motion_prior.enter", inputs[:, None, None])
+                    hidden = self.layer("motion_prior.blend", hidden)
+                    said = self.layer("motion_prior.leave", hidden, None)[:, 0, 0]
+                    mean[:, y, x], index[:, y, x] = 4 * base + said[:2], np.clip(said[2:], 0, 39)
+                self._exchange(symbols, (mean, index), cells, exchange)
+                for y, x in cells:
+                    known[y, x] = True
+        return symbols
+
     def steady(self, motion: Ints) -> tuple[Ints, Ints, Ints]:
         """The state before a GOP's first frame whose content has f_motion [2, h, w]."""
+        if self.is_precise:
+            motion = (motion + 2) // 4
         channels = self.tensors["dynamics_prior.observe.weight"].shape[1] // 2
         z = np.zeros((channels, *motion.shape[1:]), np.int64)
         hidden = np.zeros((32, *motion.shape[1:]), np.int64)

@@ -18,7 +18,7 @@ from dsaecodec.draw import moving_layers
 from dsaecodec.metrics import mse
 from dsaecodec.model_io import load_model
 from dsaecodec.spatial import alignment
-from dsaecodec.spatial.alignment import EPSILON, LEAST_STIFFNESS, PRICE, align, align_content
+from dsaecodec.spatial.alignment import EPSILON, LEAST_STIFFNESS, align, align_content
 from dsaecodec.spatial.content_encoder import CONTENT_MOTION_STEPS
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import SpatialConfig, SpatialModel, encoder_lagrangian
@@ -47,10 +47,12 @@ def test_price_has_the_slope_of_its_formula():
     begin = torch.randn(1, 5, 3, 4, dtype=torch.float64)
     innovation = symbols - torch.cat([begin, symbols[:-1]])
     terms = (innovation, innovation - smooth(innovation))
-    price = PRICE / 2 * sum(torch.sqrt(x**2 + EPSILON).sum() for x in terms)
+    prices = (1.6, 8.0)
+    sums = (p / 2 * torch.sqrt(x**2 + EPSILON).sum() for p, x in zip(prices, terms, strict=True))
+    price = sum(sums)
     inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))  # borders are replicated
     (expected,) = torch.autograd.grad(price, symbols)
-    slope, curvature = alignment._rate_terms(symbols.detach(), begin)
+    slope, curvature = alignment._rate_terms(symbols.detach(), begin, prices)
     assert torch.allclose(slope[inner], expected[inner])
     assert bool((curvature > 0).all())
 

@@ -195,6 +195,21 @@ class PlainTables:
         return exchange
 
 
+def bits_of_motion(judge, tables, gop):
+    motion = gop.f_motion_symbols.astype(np.int64)
+    if judge.is_precise:
+        fineness = next(n for n in (0, 1, 2) if not (motion % 2 ** (2 - n)).any())
+        symbols, bits = motion // 2 ** (2 - fineness), np.zeros(motion.shape)
+        judge.motion(motion.shape[1:], gop.quality, fineness, tables.listen(symbols, bits))
+        return bits
+    zeros = np.zeros_like(gop.z_symbols[0], np.int64)
+    half, bits, hidden = zeros.copy(), np.zeros(zeros.shape), np.zeros((32, *zeros.shape[1:]))
+    half[2:4] = motion
+    state = (zeros, zeros, hidden.astype(np.int64))
+    judge.dynamics(state, gop.quality, (0, 1, True), tables.listen(half, bits))
+    return bits[2:4]
+
+
 @pytest.mark.parametrize("model", ["natural", "natural-7"])
 def test_bits_equal_a_plain_computation(model):
     """By the referee's priors and the stored frequencies; with escapes, at an odd grid."""
@@ -211,11 +226,7 @@ def test_bits_equal_a_plain_computation(model):
     judge.content(hyper, f.shape[1:], quality, tables.listen(f, f_bits), predicted=gop.predicted)
     motion = gop.f_motion_symbols.astype(np.int64)
     assert gop.predicted and motion.shape == (2, *f.shape[1:])
-    zeros, hidden = np.zeros_like(z[0]), np.zeros((32, *z.shape[2:]), np.int64)
-    half, motion_bits = zeros.copy(), np.zeros(z.shape[1:])
-    half[2:4] = motion
-    judge.dynamics((zeros, zeros, hidden), quality, (0, 1, True), tables.listen(half, motion_bits))
-    assert np.allclose(gop.f_motion_bits, motion_bits[2:4], rtol=1e-12, atol=0)
+    assert np.allclose(gop.f_motion_bits, bits_of_motion(judge, tables, gop), rtol=1e-12, atol=0)
     previous, before, hidden = judge.steady(motion)
     for t in range(len(z)):
         place = (t, len(z), True)

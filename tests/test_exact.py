@@ -162,6 +162,8 @@ def test_content_prior_equals_int64_referee(model, judge, quality, predicted):
 
 def test_motion_of_contents_equals_int64_referee(model, judge):
     """It is half the motion of a frame, nothing else of which is said, at its content."""
+    if judge.is_precise:
+        pytest.skip("this model has a prior for it")
     motion = with_extremes(some_symbols(9, 2, *SIZE))
     expected, got = [], []
     zeros = np.zeros((model.config.z_channels, *SIZE), np.int64)
@@ -174,15 +176,36 @@ def test_motion_of_contents_equals_int64_referee(model, judge):
 
     hidden = np.zeros((DynamicsPrior.HIDDEN, *SIZE), np.int64)
     judge.dynamics((zeros, zeros, hidden), 50, (0, 1, True), exchange)
-    parameters = content_motion_parameters(
-        model.dynamics_prior, torch.from_numpy(motion[None]).double(), 50
-    )
+    parameters = content_motion_parameters(model, torch.from_numpy(motion[None]).double(), 50)
     mean, index = (x[0].long().numpy() for x in (parameters.mean, parameters.index))
     for (wanted_mean, wanted_index), cells in zip(expected, referee.lattice(*SIZE), strict=True):
         ys, xs = (np.array(v) for v in zip(*cells, strict=True))
         got.append(np.array_equal(mean[:, ys, xs], wanted_mean))
         got.append(np.array_equal(index[:, ys, xs], wanted_index))
     assert len(got) == 8 and all(got)
+
+
+@pytest.mark.parametrize("fineness", [0, 1, 2])
+@pytest.mark.parametrize("size", [SIZE, (1, 1), (1, 9), (17, 10), (26, 15)])
+def test_motion_prior_equals_int64_referee(model, judge, fineness, size):
+    if not judge.is_precise:
+        pytest.skip("this model codes it as motion of a frame")
+    motion = some_symbols(9, 2, *size)
+    motion = with_extremes(motion) if min(size) > 1 else motion
+    expected, got = [], []
+
+    def listen(mean, index, cells):
+        expected.append((mean[None], index[None]))
+        return np.stack([motion[:, y, x] for y, x in cells], 1)
+
+    def exchange(mean, index, rows):
+        got.append((mean.long().numpy(), index.long().numpy()))
+        return symbols.flatten(2)[:, :, rows]
+
+    symbols = torch.from_numpy(motion[None]).double()
+    judge.motion(size, 37, fineness, listen)
+    assert model.motion_prior.code(symbols, 37, fineness, exchange).equal(symbols)
+    assert len(got) == len(expected) and same(got, expected)
 
 
 @pytest.mark.parametrize(("refs", "moving"), [(False, False), (True, False), (True, True)])

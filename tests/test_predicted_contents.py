@@ -89,17 +89,22 @@ def test_prediction_from_nothing_is_refused(clip):
         dsaecodec.open(stream, device="cpu").frame(0)
 
 
-@pytest.mark.parametrize("said", [-1, 2])
-def test_it_is_predicted_or_not(said):
-    loaded = load_model(device="cpu")
+@pytest.mark.parametrize(
+    ("model", "last", "said"),
+    [("natural-7", 1, -1), ("natural-7", 1, 2), (None, 3, -1), (None, 3, 4)],
+)
+def test_it_is_predicted_or_not(model, last, said):
+    loaded = load_model(model, "cpu")
 
     class Says:
         """A coder whose first symbol is another."""
 
         def code(self, table, symbols):
-            return np.full(table.shape, said - 1, np.int32)  # the mean is a half, coded from 1
+            begin = (last + 1) // 2  # means of a half and of one and a half are coded from there
+            return np.full(table.shape, said - begin, np.int32)
 
-    with pytest.raises(MalformedError, match=f"found {said}, expected 0 or 1"), limited_threads(1):
+    expected = f"found {said}, expected 0 to {last}"
+    with pytest.raises(MalformedError, match=expected), limited_threads(1):
         code_content(loaded.spatial, Says(), (3, 4), 50, None)
 
 

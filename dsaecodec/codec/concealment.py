@@ -282,7 +282,7 @@ class MendedReader:
             near = np.zeros(self._latents.z_shape, np.int32)
             content = self._content(holed)
             if content.predicted:
-                near[HALF] = content.f_motion
+                near[HALF] = self._latents.half_motion(content.f_motion)
         if not holed.refs_previous:
             return near, near
         assert holed.quality is not None

@@ -4,7 +4,7 @@ Classical motion asks each plane alone where a frame's pixels come from. What a 
 the error of their blend, as the synthesis makes it, and the bits of motion. So with symbols s_t,
 innovations i_t = s_t - s_{t-1} and their spatial mean ī over 3×3 neighbours, it descends
 
-    J(s) = Σ (x_t - prediction(s_t))² / λ + PRICE/2 · Σ (√(i_t² + ε) + √((i_t - ī_t)² + ε)),
+    J(s) = Σ (x_t - prediction(s_t))² / λ + 1/2 · Σ (p √(i_t² + ε) + p' √((i_t - ī_t)² + ε)),
 
 the second term standing for the prior, which knows persistence and looks at neighbours. Each step
 solves a 5×5 system a block, from products of image gradients gathered around it and the square
@@ -32,7 +32,8 @@ from dsaecodec.spatial.synthesis import Motion, Planes, expand_planes
 
 ROUNDING_SHARE = 2.0  # of the stiffness that descent finds: frames to come lean on what is rounded
 LEAST_STIFFNESS = 0.05  # bits a squared symbol
-PRICE = 2.8  # bits a symbol of innovation
+PRICES = (2.8, 2.8)  # p and p', bits a symbol of innovation
+CONTENT_PRICES = (1.6, 8.0)  # of f_motion, whose prior looks at neighbours and has finer steps
 EPSILON = 0.05  # squared symbols
 LONGEST_STEP = 0.8  # symbols
 MOMENTUM = 0.7
@@ -76,7 +77,7 @@ def align(
     unit = model.z_steps(quality)[:, :SIDE_CHANNELS].detach()
     free = torch.ones_like(unit) if previous else _mean_alone(unit)
     basis = _basis(model, place, quality).to(unit)
-    start = _steady(place, motion)
+    start = _steady(model, place, motion)
 
     pair = (previous or current, current)
     small = tuple(_halved(plane.picture.luma) for plane in pair)
@@ -96,7 +97,7 @@ def align(
         slope, curvature = zip(*(work.result() for work in works), strict=True)
         return torch.cat(slope), torch.cat(curvature)
 
-    return _descend(terms, motion, start, basis, free, lmbda, steps)
+    return _descend(terms, motion, start, basis, free, lmbda, steps, PRICES)
 
 
 def align_content(
@@ -118,10 +119,10 @@ def align_content(
         model, quality, lmbda, steps: as in `align`.
         luma: of the frame that the content is inferred from, [1, 1, H, W], code values - 128.
         before: planes of the content before.
-        motion: in symbols, [1, 2, h, w].
+        motion: in steps of half the motion of z_t, [1, 2, h, w].
 
     Returns:
-        As `align`, [1, 2, h, w] both.
+        As `align`, [1, 2, h, w] both, in such steps.
     """
     unit = torch.ones_like(model.z_steps(quality)[:, :SIDE_CHANNELS])
     unit[:, MEAN] = 2 * model.z_steps(quality)[:, HALF].detach()
@@ -139,7 +140,8 @@ def align_content(
     motion = F.pad(motion, (0, 0, 0, 0, 0, SIDE_CHANNELS - motion.shape[1]))
     basis = torch.eye(SIDE_CHANNELS).to(unit)[None]
     start, free = torch.zeros_like(motion), _mean_alone(unit)
-    motion, stiffness = _descend(terms, motion, start, basis, free, lmbda, steps)
+    setting = (lmbda, steps, CONTENT_PRICES)
+    motion, stiffness = _descend(terms, motion, start, basis, free, *setting)
     return motion[:, MEAN], stiffness[:, MEAN]
 
 
@@ -151,6 +153,7 @@ def _descend(
     free: Tensor,
     lmbda: float,
     steps: int,
+    prices: tuple[float, float],
 ) -> tuple[Tensor, Tensor]:
     """Some steps from `motion`, [T, 5, h, w].
 
@@ -162,13 +165,14 @@ def _descend(
         basis: symbols from lifted ones, [T, 5, 5].
         free: 1 for channels that move, else 0, [1, 5, 1, 1].
         lmbda, steps: as in `align`.
+        prices: of innovations, and of what they are more than those around.
     """
     motion = _mapped(torch.linalg.inv(basis), motion)
     before, curvature = motion, torch.empty(0)
     for step in range(steps):
         before, motion = motion, motion + MOMENTUM * (motion - before)
         slope, curvature = (x / lmbda for x in terms(_mapped(basis, motion), step < steps * COARSE))
-        rate_slope, rate_curvature = _rate_terms(motion, start)
+        rate_slope, rate_curvature = _rate_terms(motion, start, prices)
         diagonal = torch.diag_embed((rate_curvature + DAMPING).permute(0, 2, 3, 1))
         slope = _mapped(basis.mT, slope)
         downhill = (-(slope + rate_slope) * free).permute(0, 2, 3, 1)
@@ -181,11 +185,11 @@ def _descend(
     return _mapped(basis, motion), stiffness
 
 
-def _steady(place: Place, like: Tensor) -> Tensor:
+def _steady(model: SpatialModel, place: Place, like: Tensor) -> Tensor:
     """What the prior begins with, [1, 5, h, w]."""
     start = torch.zeros_like(like[:1])
     if place.motion is not None:
-        start[:, HALF] = place.motion.to(start)
+        start[:, HALF] = model.dynamics_prior.half_of(place.motion).to(start)
     return start
 
 
@@ -301,16 +305,20 @@ def _matrices(upper: Tensor) -> Tensor:
     return upper.permute(0, 2, 3, 1)[..., order.to(upper.device)]
 
 
-def _rate_terms(symbols: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+def _rate_terms(
+    symbols: Tensor, start: Tensor, prices: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
     """Gradient and upper diagonal Hessian of the price of symbols [T, 5, h, w], in bits.
 
     Args:
         start: what the first are compared to, [1, 5, h, w].
+        prices: as in `_descend`.
     """
     innovation = torch.diff(symbols, dim=0, prepend=start)
     local = innovation - smooth(innovation)
     weight, weight_local = (
-        PRICE / 2 / torch.sqrt(x.square() + EPSILON) for x in (innovation, local)
+        price / 2 / torch.sqrt(x.square() + EPSILON)
+        for price, x in zip(prices, (innovation, local), strict=True)
     )
     pull = weight_local * local
     slope = weight * innovation + pull - smooth(pull)

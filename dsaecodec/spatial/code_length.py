@@ -15,6 +15,8 @@ from torch import Tensor
 from dsaecodec import likelihood
 from dsaecodec.likelihood import MEAN_UNITS
 from dsaecodec.spatial.kinematics import AT_CONTENT, HALF, MEAN, Place
+from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.motion_prior import FINEST
 from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior, DynamicsState
 
 
@@ -74,9 +76,15 @@ def content_parameters(
     return listener.parameters()
 
 
-def content_motion_parameters(prior: DynamicsPrior, motion: Tensor, quality: int) -> Parameters:
-    """p(f_motion) at integers [N, 2, h, w]."""
+def content_motion_parameters(
+    model: SpatialModel, motion: Tensor, quality: int, fineness: int = FINEST
+) -> Parameters:
+    """p(f_motion) at integers [N, 2, h, w], symbols of the fineness, which old models ignore."""
     listener = _Listener(motion)
+    if model.motion_prior is not None:
+        model.motion_prior.code(motion, quality, fineness, listener)
+        return listener.parameters()
+    prior = model.dynamics_prior
 
     def exchange(mean: Tensor, index: Tensor, rows: Tensor) -> Tensor:
         return prior.only_half(mean, listener(mean[:, HALF], index[:, HALF], rows))

@@ -49,8 +49,8 @@ class ContentSymbols(NamedTuple):
         f = content_parameters(prior, self.hyper, self.f, quality, predicted=predicted)
         yield f, self.f
         if predicted:
-            motion = content_motion_parameters(model.dynamics_prior, self.motion, quality)
-            yield motion, self.motion
+            fineness, symbols = model.spoken_motion(self.motion)
+            yield content_motion_parameters(model, symbols, quality, fineness), symbols
 
     def bits(self, model: SpatialModel, quality: int) -> Tensor:
         """Code length in all, with gradients for the priors."""

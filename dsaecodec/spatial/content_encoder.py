@@ -20,10 +20,12 @@ from dsaecodec.spatial.content import ContentSymbols
 from dsaecodec.spatial.gop_coder import ContentTargets, Target, code_content, code_motion, fixed
 from dsaecodec.spatial.kinematics import HALF
 from dsaecodec.spatial.model import CONTENT_REACH, encoder_lagrangian
+from dsaecodec.spatial.motion_prior import FINEST
 from dsaecodec.spatial.pictures import squared_error
 from dsaecodec.spatial.synthesis import Planes, Yuv
 
-CONTENT_MOTION_STEPS = 5  # of descent, in every preset
+CONTENT_MOTION_STEPS = 15  # of descent, in every preset
+TRIED = (1, 2)  # finenesses of f_motion
 LEANING = 8.0  # frames that lean on a content, where two ways to code it are compared
 
 
@@ -72,7 +74,9 @@ class ContentEncoder:
         """
         ways = [partial(self._alone, frame)]
         if previous is not None and vectors is not None and self._loaded.predicts:
-            ways.append(partial(self._predicted, frame, previous, vectors))
+            target = self._motion(frame, previous, vectors)
+            for fineness in TRIED if self._model.motion_prior is not None else (FINEST,):
+                ways.append(partial(self._predicted, frame, previous, target, fineness))
         futures = [self._crew.submit(way) for way in ways]
         found = [future.result() for future in futures]
         return min(found, key=partial(self._cost, frame)) if len(found) > 1 else found[0]
@@ -103,12 +107,14 @@ class ContentEncoder:
     def _alone(self, frame: Yuv) -> CodedContent:
         return self.finish(self._targets(frame, None, None), None)
 
-    def _predicted(self, frame: Yuv, previous: Planes, vectors: Tensor) -> CodedContent:
-        half = self._motion(frame, previous, vectors)
+    def _predicted(
+        self, frame: Yuv, previous: Planes, target: Target, fineness: int
+    ) -> CodedContent:
+        motion = self._rounded(target, fineness)
         prediction = self._model.predict_content(
-            previous, half.float().to(self._loaded.device), self._quality
+            previous, motion.float().to(self._loaded.device), self._quality
         )
-        return self.finish(self._targets(frame, prediction, fixed(half)), prediction)
+        return self.finish(self._targets(frame, prediction, fixed(motion)), prediction)
 
     def _targets(self, frame: Yuv, prediction: Yuv | None, motion: Target | None) -> ContentTargets:
         posterior, steps = self._model.content_posterior, self._model.f_steps(self._quality)
@@ -117,13 +123,19 @@ class ContentEncoder:
         stiffness = CONTENT_REACH * steps.square() / self._lmbda
         return ContentTargets(fixed(hyper.cpu()), Target(scaled.cpu(), stiffness.cpu()), motion)
 
-    def _motion(self, frame: Yuv, previous: Planes, vectors: Tensor) -> Tensor:
-        """f_motion [1, 2, h, w] from vectors to planes: symbols, float64, on the CPU."""
+    def _motion(self, frame: Yuv, previous: Planes, vectors: Tensor) -> Target:
+        """Half the motion from vectors to planes, [1, 2, h, w] in steps of z_t, on the CPU."""
         motion = vectors / (2 * self._model.z_steps(self._quality)[:, HALF])
         setting = (self._quality, self._lmbda, CONTENT_MOTION_STEPS)
         values, stiffness = align_content(self._model, frame.luma, previous, motion, *setting)
-        target = Target(values.cpu(), stiffness.cpu())
-        return code_motion(self._model, Unheard(), self._size, self._quality, target)
+        return Target(values.cpu(), stiffness.cpu())
+
+    def _rounded(self, target: Target, fineness: int) -> Tensor:
+        """f_motion [1, 2, h, w], symbols, float64, on the CPU."""
+        if self._model.motion_prior is not None:
+            target = Target(target.values * 2**fineness, target.stiffness / 4**fineness)
+        setting = (self._size, self._quality, target, fineness)
+        return code_motion(self._model, Unheard(), *setting)
 
     def _cost(self, frame: Yuv, coded: CodedContent) -> float:
         """J in bits, of the content and of the frames that lean on it."""

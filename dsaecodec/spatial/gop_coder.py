@@ -17,9 +17,12 @@ from dsaecodec.likelihood import MEAN_UNITS
 from dsaecodec.spatial.content import ContentSymbols
 from dsaecodec.spatial.kinematics import AT_CONTENT, HALF, MEAN, Place
 from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.motion_prior import FINENESSES, FINEST, fineness_of
 from dsaecodec.spatial.prior import Exchange
 
 Before = TypeVar("Before")
+MOTION_LIMIT = 2**24  # of f_motion, in the finest steps
+ANY_OF_FOUR = 14  # scale index of an answer that may well be any
 LIFTED_LIMIT = 8 * SYMBOL_LIMIT  # holds a mean and LARGEST_RATIO / RATIO_ONE halves
 
 
@@ -141,8 +144,8 @@ def code_content(
         MalformedError: no encoder says what a decoder is given.
     """
     prior, motion = model.content_prior, torch.zeros(1, 0, *size, dtype=torch.float64)
-    if prior.predicts and _code_whether(coder, targets and targets.motion is not None):
-        motion = code_motion(model, coder, size, quality, targets and targets.motion)
+    if prior.predicts:
+        motion = _code_prediction(model, coder, size, quality, targets)
     predicted = motion.shape[1] > 0
     shape = (1, prior.hyper_channels, (size[0] + 1) // 2, (size[1] + 1) // 2)
     zeros = torch.zeros(shape, dtype=torch.float64)
@@ -180,21 +183,76 @@ def source_of(content: ContentSymbols, gop: Gop, before: Before | None) -> Befor
     return before
 
 
-def _code_whether(coder: Coder, answer: bool | None) -> bool:
-    """Code 0 or 1, for about a bit; None asks the coder for it."""
-    mean, index = torch.tensor([MEAN_UNITS / 2], dtype=torch.float64), torch.zeros(1)
+def _code_prediction(
+    model: SpatialModel,
+    coder: Coder,
+    size: tuple[int, int],
+    quality: int,
+    targets: ContentTargets | None,
+) -> Tensor:
+    """Code whether a content is predicted and, if so, how finely, and f_motion.
+
+    Returns:
+        f_motion, [1, 2, h, w], or [1, 0, h, w] of a content that stands alone.
+    """
+    precise, answer, target = model.motion_prior is not None, None, None
+    if targets is not None:
+        answer, fineness, target = 0, 0, targets.motion
+        if target is not None:
+            fineness, values = model.spoken_motion(target.values)
+            answer, target = 1 + fineness * precise, target._replace(values=values)
+    last = len(FINENESSES) if precise else 1
+    answer = _code_answer(coder, last, answer)
+    if answer == 0:
+        return torch.zeros(1, 0, *size, dtype=torch.float64)
+    if not precise:
+        return code_motion(model, coder, size, quality, target)
+    motion = code_motion(model, coder, size, quality, target, answer - 1)
+    if bool((motion.abs() > MOTION_LIMIT).any()):
+        raise MalformedError(f"content: f_motion, expected at most {MOTION_LIMIT}")
+    if 1 + fineness_of(motion) != answer:
+        raise MalformedError("content: f_motion is not as fine as it is said to be")
+    return motion
+
+
+def _code_answer(coder: Coder, last: int, answer: int | None) -> int:
+    """Code one of 0…last, 1 or 3, for a bit or two; None asks the coder for it."""
+    mean, index = torch.tensor([last * MEAN_UNITS / 2], dtype=torch.float64), torch.zeros(1)
+    if last > 1:
+        index += ANY_OF_FOUR
     wish = None if answer is None else Wish(torch.tensor([float(answer)]), torch.tensor([math.inf]))
     said = float(pass_symbols(coder, wish, mean, index))
-    if said not in (0.0, 1.0):
-        raise MalformedError(f"content: whether it is predicted: found {said:.0f}, expected 0 or 1")
-    return said == 1.0
+    if said not in range(last + 1):
+        raise MalformedError(
+            f"content: how it is predicted: found {said:.0f}, expected 0 to {last}"
+        )
+    return int(said)
 
 
 def code_motion(
-    model: SpatialModel, coder: Coder, size: tuple[int, int], quality: int, target: Target | None
+    model: SpatialModel,
+    coder: Coder,
+    size: tuple[int, int],
+    quality: int,
+    target: Target | None,
+    fineness: int = FINEST,
 ) -> Tensor:
-    """Code f_motion, [1, 2, h, w], as half the motion of a frame that lies at the content."""
+    """Code f_motion.
+
+    Args:
+        model, coder, size, quality: as in `code_content`.
+        target: in steps of the fineness; None to decode.
+        fineness: see `motion_prior.FINENESSES`; older models have one, and code half the motion of
+            a frame that lies at the content.
+
+    Returns:
+        f_motion, [1, 2, h, w], in the finest steps.
+    """
     prior, of_half = model.dynamics_prior, exchange_with(coder, target)
+    if model.motion_prior is not None:
+        like = torch.zeros(1, 2, *size, dtype=torch.float64)
+        motion = model.motion_prior.code(like, quality, fineness, of_half)
+        return motion * 2 ** (FINEST - fineness)
 
     def exchange(mean: Tensor, index: Tensor, rows: Tensor) -> Tensor:
         return prior.only_half(mean, of_half(mean[:, HALF], index[:, HALF], rows))

@@ -36,6 +36,7 @@ from dsaecodec.spatial.gop_coder import (
     source_of,
 )
 from dsaecodec.spatial.kinematics import Place
+from dsaecodec.spatial.motion_prior import refinements
 from dsaecodec.spatial.pictures import chunk_frames, grid_size, synthesize_frames
 from dsaecodec.spatial.prior import lattices
 from dsaecodec.spatial.synthesis import Planes
@@ -91,6 +92,12 @@ class SpatialLatents(LatentCodec):
         z: Symbols = code_dynamics(self._model, coder, *setting, _Frames(frames)).numpy()
         return z
 
+    def half_motion(self, f_motion: Symbols) -> Symbols:
+        """See `LatentCodec`."""
+        half = self._model.dynamics_prior.half_of(torch.tensor(f_motion))
+        symbols: Symbols = half.numpy().astype(np.int32)
+        return symbols
+
     def price_content(self, costs: Sequence[Bits]) -> ContentBits:
         """See `LatentCodec`."""
         f_shape, hyper_shape = self.f_shapes
@@ -100,7 +107,13 @@ class SpatialLatents(LatentCodec):
             left, hyper = _split_last(left, hyper_shape)
         else:
             hyper = left.pop().reshape(hyper_shape)
-        motion = _in_raster(left, (2, *self._size)) if left else np.zeros((0, *self._size))
+        motion = np.zeros((0, *self._size))
+        if left:
+            positions = None
+            if self._model.motion_prior is not None:
+                steps = refinements(*self._size, torch.device("cpu"))
+                positions = [step.positions for step in steps]
+            motion = _in_raster(left, (2, *self._size), positions)
         return ContentBits(f, hyper, motion)
 
     def frame_bits(self, costs: Sequence[Bits]) -> Bits:
@@ -209,11 +222,21 @@ def _split_last(costs: list[Bits], shape: Shape) -> tuple[list[Bits], Bits]:
     return costs[:-steps], _in_raster(costs[-steps:], shape)
 
 
-def _in_raster(costs: Sequence[Bits], shape: Shape) -> Bits:
-    """Bits of the context steps of one latent [C, h, w], put where their symbols are."""
+def _in_raster(
+    costs: Sequence[Bits], shape: Shape, positions: Sequence[Tensor] | None = None
+) -> Bits:
+    """Bits of the steps of one latent [C, h, w], put where their symbols are.
+
+    Args:
+        costs: of each step.
+        shape: of the latent.
+        positions: where the steps are; None: those of the spatial context.
+    """
     channels, height, width = shape
     bits = np.empty((channels, height * width))
-    steps = lattices(height, width, torch.device("cpu"))
-    for step, cost in zip(steps, costs, strict=True):
-        bits[:, step.positions.numpy()] = cost.reshape(channels, -1)
+    if positions is None:
+        steps = lattices(height, width, torch.device("cpu"))
+        positions = [step.positions for step in steps]
+    for where, cost in zip(positions, costs, strict=True):
+        bits[:, where.numpy()] = cost.reshape(channels, -1)
     return bits.reshape(shape)

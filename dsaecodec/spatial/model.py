@@ -19,6 +19,7 @@ from dsaecodec.exact import IntConv
 from dsaecodec.likelihood import QUALITY_PER_OCTAVE, REFERENCE_QUALITY
 from dsaecodec.spatial.kinematics import HALF, LARGEST_RATIO, MEAN, RATIO_ONE
 from dsaecodec.spatial.motion import gradients, sample
+from dsaecodec.spatial.motion_prior import FINEST, PARTS, MotionPrior, fineness_of
 from dsaecodec.spatial.posterior import ContentPosterior, DynamicsPosterior
 from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior
 from dsaecodec.spatial.softening import soften
@@ -54,6 +55,8 @@ class SpatialConfig:
             `ContentSynthesis`.
         depth: blocks by which that filter goes deeper, see there.
         contextual: 1 if the prior of f_hyper has spatial context, see `ContentPrior`.
+        precise: 1 if contents are predicted by precise motion, of a prior of its own, see
+            `motion_prior`; of models with predicted contents alone.
     """
 
     hyper_channels: int = 16
@@ -65,6 +68,7 @@ class SpatialConfig:
     discerning: int = 0
     depth: int = 0
     contextual: int = 0
+    precise: int = 0
 
     @property
     def z_channels(self) -> int:
@@ -136,8 +140,12 @@ class SpatialModel(nn.Module):
             predicts=bool(config.predicted),
             contextual=bool(config.contextual),
         )
+        self.motion_prior = MotionPrior() if config.precise else None
         self.dynamics_prior = DynamicsPrior(
-            config.z_channels, MOTION_CHANNELS, kinematic=bool(config.kinematic)
+            config.z_channels,
+            MOTION_CHANNELS,
+            kinematic=bool(config.kinematic),
+            parts=PARTS if config.precise else 1,
         )
         self.content_synthesis = ContentSynthesis(
             discerning=bool(config.discerning), depth=config.depth
@@ -158,18 +166,29 @@ class SpatialModel(nn.Module):
         nominal[:, MOTION_CHANNELS] = 0.75
         return _steps(self.z_step, quality) * nominal
 
+    def spoken_motion(self, motion: Tensor) -> tuple[int, Tensor]:
+        """How fine f_motion is said to be, and the symbols that say it, of the same shape."""
+        if self.motion_prior is None:
+            return FINEST, motion
+        fineness = fineness_of(motion)
+        return fineness, motion / 2 ** (FINEST - fineness)
+
+    def f_motion_steps(self, quality: int) -> Tensor:
+        """Steps of f_motion in pixels, [1, 2, 1, 1]: of the whole way from content to content."""
+        return 2 * self.z_steps(quality)[:, HALF] / self.dynamics_prior.parts
+
     def predict_content(self, before: Planes, motion: Tensor, quality: int) -> Yuv:
         """What a content is like, given the one before.
 
         Args:
             before: its planes.
-            motion: f_motion, symbols of half the motion to them, [N, 2, h, w].
+            motion: f_motion, symbols of the motion to them, [N, 2, h, w].
             quality: of the content.
 
         Returns:
             The picture of the content before, moved, [N, 1, 16·h, 16·w] and [N, 2, 8·h, 8·w].
         """
-        vectors = 2 * motion * self.z_steps(quality)[:, HALF]
+        vectors = motion * self.f_motion_steps(quality)
         fine = F.interpolate(vectors, scale_factor=2, mode="bilinear", align_corners=False)
         moved = self.frame_synthesis.warp(before, fine)
         return soften(moved, vectors) if self.config.softened else moved
@@ -219,6 +238,7 @@ class SpatialModel(nn.Module):
             "content_prior.near.",
             "content_prior.blend.",
             "content_prior.say.",
+            "motion_prior.",
             "content_synthesis.deepening.",
         )
         fresh = {name: value for name, value in state.items() if name.startswith(new)}

@@ -229,6 +229,7 @@ class DynamicsPrior(nn.Module):
         channels: channels of z_t.
         motion: how many of them, first, are motion; another one, for mixing, follows.
         kinematic: whether it is such a prior.
+        parts: symbols of f_motion to a step of half the motion.
 
     Attributes:
         ratio: of a kinematic prior: steps of half the difference of two motions over those of their
@@ -238,9 +239,12 @@ class DynamicsPrior(nn.Module):
     HIDDEN = 32
     ratio: Tensor
 
-    def __init__(self, channels: int, motion: int, *, kinematic: bool = False) -> None:
+    def __init__(
+        self, channels: int, motion: int, *, kinematic: bool = False, parts: int = 1
+    ) -> None:
         super().__init__()
         self.channels, self.kinematic, self.side = channels, kinematic, motion + 1
+        self.parts = parts
         hidden = self.HIDDEN
         self.temporal = IntConv(hidden, 48, 3, a_max=SIGNED_MAX)
         self.gates = IntConv(48, 2 * channels, act="gate", gain=0.05)
@@ -281,7 +285,7 @@ class DynamicsPrior(nn.Module):
         start = DynamicsState(zeros, zeros, weight.new_zeros(count, self.HIDDEN, *size))
         if motion is None:
             return start
-        steady = self.only_half(zeros, motion.to(dtype).flatten(2))
+        steady = self.only_half(zeros, self.half_of(motion).to(dtype).flatten(2))
         return self.update(start, steady.unflatten(2, size))._replace(z2=steady)
 
     def step(
@@ -323,6 +327,10 @@ class DynamicsPrior(nn.Module):
             if neighbours:
                 neighbours.reveal(innovation, rows)
         return symbols.unflatten(2, size)
+
+    def half_of(self, motion: Tensor) -> Tensor:
+        """Symbols of half the motion, ⌊f_motion / parts + 1/2⌋, of f_motion's."""
+        return torch.div(2 * motion.double() + self.parts, 2 * self.parts, rounding_mode="floor")
 
     @staticmethod
     def only_half(like: Tensor, half: Tensor) -> Tensor:

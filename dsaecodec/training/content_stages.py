@@ -10,7 +10,11 @@ import torch
 from torch import Tensor
 
 from dsaecodec.exact import round_ste
-from dsaecodec.spatial.code_length import content_parameters, hyper_parameters
+from dsaecodec.spatial.code_length import (
+    content_motion_parameters,
+    content_parameters,
+    hyper_parameters,
+)
 from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.spatial.motion import BLOCK
 from dsaecodec.training.chance import generator_of
@@ -93,7 +97,9 @@ class PlanesStage(Stage):
 
 
 class HyperStage(Stage):
-    """The hyperprior alone: what infers f_hyper, what it costs, and what it says of f.
+    """The priors of contents alone: what infers f_hyper, what it costs, and what it says of f.
+
+    Of a model that is precise the prior of f_motion learns, too.
 
     Args:
         config: the run.
@@ -123,8 +129,8 @@ class HyperStage(Stage):
 
     def groups(self, model: Any) -> list[dict[str, Any]]:
         """See `Stage`."""
-        parts = (model.content_posterior.hyper, model.content_prior)
-        moving = [parameter for part in parts for parameter in part.parameters()]
+        parts = (model.content_posterior.hyper, model.content_prior, model.motion_prior)
+        moving = [parameter for part in parts if part for parameter in part.parameters()]
         return parameter_groups(model, self._config.hyper.learning_rate, moving)
 
     def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:
@@ -144,10 +150,17 @@ def _pick(shots: Sequence[Sequence[Example]], shot: float, part: float) -> Examp
 
 
 def _octaves(model: SpatialModel, one: Example) -> Tensor:
-    """log2 of a content's bits a pixel, f_hyper's included, with gradients."""
+    """log2 of a content's bits a pixel, f_hyper's included, with gradients.
+
+    So are f_motion's where its prior learns.
+    """
     f, prior = one.f.to(model.f_step), model.content_prior
     hyper = round_ste(model.content_posterior.infer_hyper(one.scaled.to(f)).float())
     known = {"predicted": one.prediction is not None}
     bits = hyper_parameters(prior, hyper, one.quality, **known).bits(hyper).sum()
     bits = bits + content_parameters(prior, hyper, f, one.quality, **known).bits(f).sum()
+    if model.motion_prior is not None and one.prediction is not None:
+        fineness, motion = model.spoken_motion(one.motion.to(f))
+        said = content_motion_parameters(model, motion, one.quality, fineness)
+        bits = bits + said.bits(motion).sum()
     return torch.log2((bits + 1) / one.num_pixels)

@@ -28,7 +28,7 @@ from dsaecodec.training.symbols import Choice, narrow
 from dsaecodec.video.frame import Frame420
 
 LENGTHS = (4, 8, 4, 16, 8, 32)  # of GOPs, in turn
-_PARTS = ("f", "scaled", "luma", "chroma", "predicted_luma", "predicted_chroma")
+_PARTS = ("f", "scaled", "motion", "luma", "chroma", "predicted_luma", "predicted_chroma")
 
 
 class Example(NamedTuple):
@@ -38,6 +38,7 @@ class Example(NamedTuple):
         quality: 0…100.
         f: symbols [1, C, h, w], int16.
         scaled: what they were rounded from, float16.
+        motion: f_motion [1, 2, h, w], int16, or [1, 0, h, w]: it stands alone.
         source: the frame, code values - 128, int8.
         prediction: the same, rounded; None: it stands alone.
     """
@@ -45,6 +46,7 @@ class Example(NamedTuple):
     quality: int
     f: Tensor
     scaled: Tensor
+    motion: Tensor
     source: Yuv
     prediction: Yuv | None
 
@@ -62,9 +64,11 @@ class Example(NamedTuple):
             n = BLOCK
             return Yuv(picture.luma[..., n * y : n * (y + height), n * x : n * (x + width)], chroma)
 
-        f, scaled = (a[..., y : y + height, x : x + width] for a in (self.f, self.scaled))
+        f, scaled, motion = (
+            a[..., y : y + height, x : x + width] for a in (self.f, self.scaled, self.motion)
+        )
         prediction = None if self.prediction is None else cut(self.prediction)
-        return Example(self.quality, f, scaled, cut(self.source), prediction)
+        return Example(self.quality, f, scaled, motion, cut(self.source), prediction)
 
 
 def errors(model: SpatialModel, examples: Sequence[Example]) -> Tensor:
@@ -101,7 +105,7 @@ def encode_contents(
     for i, one in enumerate(_examples(loaded, shot, quality, gop, lone=lone)):
         pictures = (*one.source, *(one.prediction or ()))
         tensors[f"{i}.quality"] = torch.tensor(one.quality)
-        parts = zip(_PARTS, (one.f, one.scaled, *pictures), strict=False)
+        parts = zip(_PARTS, (one.f, one.scaled, one.motion, *pictures), strict=False)
         tensors |= {f"{i}.{name}": value.contiguous() for name, value in parts}
     return tensors
 
@@ -114,11 +118,12 @@ def read_contents(choice: Sequence[Choice]) -> list[tuple[int, list[Example]]]:
 def _read(tensors: dict[str, Tensor]) -> Iterator[Example]:
     i = 0
     while f"{i}.quality" in tensors:
-        f, scaled, *pictures = (
+        f, scaled, motion, *pictures = (
             tensors[name] for part in _PARTS if (name := f"{i}.{part}") in tensors
         )
         prediction = Yuv(*pictures[2:]) if len(pictures) > 2 else None
-        yield Example(int(tensors[f"{i}.quality"]), f, scaled, Yuv(*pictures[:2]), prediction)
+        quality, source = int(tensors[f"{i}.quality"]), Yuv(*pictures[:2])
+        yield Example(quality, f, scaled, motion, source, prediction)
         i += 1
 
 
@@ -144,8 +149,9 @@ def _examples(
         encoder = ContentEncoder(loaded, grid_size(height, width), own, Crew.alone())
         coded = encoder.encode(frame, previous, vectors)
         prediction = None if coded.prediction is None else _bytes(coded.prediction)
+        f, motion = narrow(coded.symbols.f), narrow(coded.symbols.motion)
         scaled = coded.targets.f.values.half()
-        yield Example(own, narrow(coded.symbols.f), scaled, _bytes(frame), prediction)
+        yield Example(own, f, scaled, motion, _bytes(frame), prediction)
         previous, begin = coded.planes, begin + len(plan.frames)
 
 

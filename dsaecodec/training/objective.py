@@ -24,7 +24,6 @@ from dsaecodec.spatial.code_length import (
     dynamics_parameters,
     hyper_parameters,
 )
-from dsaecodec.spatial.kinematics import HALF
 from dsaecodec.spatial.model import SpatialModel, content_step, lagrangian, smoothness
 from dsaecodec.spatial.motion import estimate_around
 from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
@@ -144,7 +143,7 @@ class _Given(NamedTuple):
 
     def symbols(self, model: SpatialModel, quality: int) -> Tensor:
         """f_motion before rounding."""
-        return self.vectors / (2 * model.z_steps(quality)[:, HALF])
+        return self.vectors / model.f_motion_steps(quality)
 
 
 def _search(frames: Yuv, planes: Planes, start: int, mu: float) -> Tensor:
@@ -159,10 +158,10 @@ def _code_content(
     steps, prior = model.f_steps(quality), model.content_prior
     predicted, prediction, bits_motion = given is not None, None, steps.new_zeros(())
     if given is not None:
-        half = given.symbols(model, quality)
-        prediction = model.predict_content(given.planes, round_ste(half), quality)
-        said = content_motion_parameters(model.dynamics_prior, _rounded(half), quality)
-        bits_motion = said.bits(noise.add(half)).sum()
+        motion = given.symbols(model, quality)
+        prediction = model.predict_content(given.planes, round_ste(motion), quality)
+        said = content_motion_parameters(model, _rounded(motion), quality)
+        bits_motion = said.bits(noise.add(motion)).sum()
     scaled = model.content_posterior(frame, prediction).float() / steps
     hyper = model.content_posterior.infer_hyper(scaled).float()
     coarse = round_ste(hyper)
