@@ -288,6 +288,7 @@ def test_verify_reports_one_digest(golden):
         "v2-discerning-everything",
         "v2-deep-everything",
         "v2-contextual-everything",
+        "v2-precise-everything",
         "v3-sprites",
         "v3-balls",
     ],

@@ -298,7 +298,7 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("name", ["v1-natural-three-gops", "v2-contextual-everything"])
+@pytest.mark.parametrize("name", ["v1-natural-three-gops", "v2-precise-everything"])
 def test_symbols_of_a_file_do_not_depend_on_the_machine(golden, name):
     """One file, every instruction set and thread count: one digest of its symbols."""
     digests, file = set(), golden.parent / f"{name}.dsz"

@@ -18,7 +18,14 @@ from dsaecodec.training.trainer import Trainer
 TABLE = {
     "seed": 7,
     "judge_minutes": 1000,
-    "model": {"kinematic": 1, "predicted": 1, "softened": 1, "discerning": 1, "contextual": 1},
+    "model": {
+        "kinematic": 1,
+        "predicted": 1,
+        "softened": 1,
+        "discerning": 1,
+        "contextual": 1,
+        "precise": 1,
+    },
     "data": {"drawn": "layers", "num_drawn": 5, "drawn_frames": 6},
     "content": {"steps": 3, "batch": 2, "size": 64},
     "clips": {"steps": 3, "batch": 2, "size": 64, "num_frames": 4},

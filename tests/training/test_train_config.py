@@ -99,6 +99,7 @@ FLAGS = {
     "vector.full_posterior",
     *(f"model.{name}" for name in ("kinematic", "predicted", "softened", "discerning")),
     "model.contextual",
+    "model.precise",
 }
 
 
