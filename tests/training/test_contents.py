@@ -184,13 +184,17 @@ def test_a_context_that_has_learnt_nothing_costs_what_none_does(loaded, examples
         assert torch.allclose(*costs) and float(costs[0].sum()) > 10
 
 
+@pytest.mark.parametrize("name", ["natural", "natural-8"])
 @pytest.mark.parametrize("predicted", [False, True])
-def test_bits_of_the_hyperprior_are_those_that_coders_take(loaded, examples, predicted):
-    """f_motion is no part of them."""
+def test_bits_of_the_hyperprior_are_those_that_coders_take(examples, predicted, name):
+    """f_motion is part of them where it has a prior of its own."""
     one = next(one for one in examples if (one.prediction is not None) == predicted)
+    loaded = load_model(name, "cpu")
     model = loaded.spatial
     hyper = torch.floor(model.content_posterior.infer_hyper(one.scaled.float()) + 0.5)
     motion = torch.zeros(1, 2 * predicted, *one.f.shape[2:])
+    if model.motion_prior is not None:
+        motion = one.motion.double()
     content = ContentSymbols(hyper, one.f.float(), motion)
     sizes = []
     for f_hyper in (content.hyper, torch.zeros_like(hyper)):
@@ -199,7 +203,7 @@ def test_bits_of_the_hyperprior_are_those_that_coders_take(loaded, examples, pre
         code_content(model, coder, one.f.shape[2:], one.quality, targets)
         sizes.append(len(coder.finish()))
     still = SymbolEncoder(loaded.tables)
-    if predicted:
+    if predicted and model.motion_prior is None:
         code_motion(model, still, one.f.shape[2:], one.quality, fixed(motion))
     expected = 8 * (sizes[0] - len(still.finish()))
     stage = HyperStage(TrainConfig(), [(0, [one])])
@@ -218,6 +222,18 @@ def test_steps_lower_the_bits_and_move_the_hyperprior_alone(examples):
     layers += "expand upsample embed context mix head".split()
     assert parts >= {"content_posterior.hyper", *(f"content_prior.{name}" for name in layers)}
     assert all(name.startswith(("content_posterior.hyper", "content_prior")) for name in parts)
+
+
+def test_the_prior_of_motion_learns_too(examples):
+    plain = load_model("natural-7", "cpu").spatial
+    model = SpatialModel(replace(plain.config, precise=1))
+    model.load_state_dict(model.widened(plain.state_dict()))
+    moved = [one._replace(motion=one.motion * 0 + 40) for one in examples]
+    stage = HyperStage(TrainConfig(), [(number, moved) for number in range(HELD_OUT)])
+    first = stage.judge(model).bits_content
+    parts = parts_that_move(stage, model, 15)
+    assert stage.judge(model).bits_content < 0.98 * first
+    assert {f"motion_prior.{name}" for name in ("enter", "blend", "leave")} <= parts
 
 
 def test_distributions_of_channels_move_fast():
