@@ -35,6 +35,7 @@ MODELS = (
     "natural-5",
     "natural-6",
     "natural-7",
+    "natural-8",
     "balls",
     "sprites",
 )

@@ -27,11 +27,11 @@ FOLDER = Path(__file__).parent
 DIGESTS = FOLDER / "digests.json"
 # Name: frames, height, width, quality, gop. v2-natural-… are of natural-1, v2-kinematic-… of -2,
 # v2-predicted-… of -3, v2-fitted-… of -4, v2-softened-… of -5, v2-discerning-… of -6,
-# v2-deep-… of -7, v2-contextual-… of natural.
+# v2-deep-… of -7, v2-contextual-… of -8, v2-precise-… of natural.
 MODEL = "natural"
 STREAMS = {
-    "v2-contextual-everything": (9, 34, 50, 40, 4),
-    "v2-contextual-compact": (4, 64, 64, 25, 16),
+    "v2-precise-everything": (9, 34, 50, 40, 4),
+    "v2-precise-compact": (4, 64, 64, 25, 16),
 }
 VECTORS = {  # name: model and frames
     "v3-sprites": ("sprites", draw_character(Character.from_index(500), 0, 1, 12, 3)),
