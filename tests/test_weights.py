@@ -58,7 +58,14 @@ def test_tables_of_older_models_are_those_that_one_begins_with(name):
 
 def test_shipped_weights_can_be_trained_on():
     state = load_model(None, "cpu").model.state_dict()
-    told = {"kinematic": 1, "predicted": 1, "softened": 1, "discerning": 1, "contextual": 1, "precise": 1}
+    told = {
+        "kinematic": 1,
+        "predicted": 1,
+        "softened": 1,
+        "discerning": 1,
+        "contextual": 1,
+        "precise": 1,
+    }
     model = SpatialModel(SpatialConfig(depth=4, **told))
     model.load_state_dict(state)
     again = load_model(device="cpu").model.state_dict()
