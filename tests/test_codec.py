@@ -35,9 +35,10 @@ from dsaecodec.spatial.gop_coder import code_content, code_dynamics, fixed, fixe
 from dsaecodec.spatial.gop_encoder import MIN_GOP, SpatialGopEncoder
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.motion_prior import FINEST
 from dsaecodec.spatial.pictures import grid_size, to_frames, to_tensors
 from dsaecodec.video import Frame420, VideoInfo, open_video, rgb_to_420
-from tests.test_exact import record_content, record_dynamics, record_hyper, same
+from tests.test_exact import record_content, record_dynamics, record_hyper, record_motion, same
 
 
 def drawn(num_frames: int, height: int, width: int, seed: int = 0) -> list[Frame420]:
@@ -399,6 +400,12 @@ def test_training_forward_and_exported_network_agree(footage, length):
                 record_content(trained.content_prior.float(), hyper, f, 45, **known),
             )
             known = {"motion": motion if content.predicted else None}
+            if content.predicted:
+                motions = (
+                    (loaded.model.motion_prior, motion),
+                    (trained.motion_prior.float(), motion),
+                )
+                assert same(*(record_motion(*one, FINEST) for one in motions))
             assert same(
                 record_dynamics(loaded.model.dynamics_prior, z, 45, gop.refs_previous, **known),
                 record_dynamics(trained.dynamics_prior.float(), z, 45, gop.refs_previous, **known),

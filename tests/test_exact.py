@@ -18,6 +18,7 @@ from dsaecodec.model_store import FOLDER, find_model
 from dsaecodec.spatial.code_length import content_motion_parameters
 from dsaecodec.spatial.kinematics import Place
 from dsaecodec.spatial.model import SpatialModel
+from dsaecodec.spatial.motion_prior import MotionPrior
 from dsaecodec.spatial.prior import ContentPrior, DynamicsPrior
 from tests import referee
 
@@ -76,6 +77,19 @@ def record_content(
 
     hyper_tensor = torch.from_numpy(hyper).to(flat.dtype)
     prior.code(hyper_tensor, f.shape[2:], quality, exchange, predicted=predicted)
+    return seen
+
+
+def record_motion(prior: MotionPrior, motion: np.ndarray, fineness: int, dtype=torch.float64):
+    """(mean, index) of every step for a batch: motion [N, 2, h, w], at quality 37."""
+    seen = []
+    symbols = torch.from_numpy(motion).to(dtype)
+
+    def exchange(mean, index, rows):
+        seen.append((mean.long().numpy(), index.long().numpy()))
+        return symbols.flatten(2)[:, :, rows]
+
+    assert prior.code(symbols, 37, fineness, exchange).equal(symbols)
     return seen
 
 
@@ -192,19 +206,14 @@ def test_motion_prior_equals_int64_referee(model, judge, fineness, size):
         pytest.skip("this model codes it as motion of a frame")
     motion = some_symbols(9, 2, *size)
     motion = with_extremes(motion) if min(size) > 1 else motion
-    expected, got = [], []
+    expected = []
 
     def listen(mean, index, cells):
         expected.append((mean[None], index[None]))
         return np.stack([motion[:, y, x] for y, x in cells], 1)
 
-    def exchange(mean, index, rows):
-        got.append((mean.long().numpy(), index.long().numpy()))
-        return symbols.flatten(2)[:, :, rows]
-
-    symbols = torch.from_numpy(motion[None]).double()
     judge.motion(size, 37, fineness, listen)
-    assert model.motion_prior.code(symbols, 37, fineness, exchange).equal(symbols)
+    got = record_motion(model.motion_prior, motion[None], fineness)
     assert len(got) == len(expected) and same(got, expected)
 
 
@@ -266,10 +275,12 @@ def test_a_batch_says_what_its_members_say(batch, dtype):
     hyper = some_symbols(4, batch, loaded.config.hyper_channels, 2, 2).clip(-60, 60)
     f = some_symbols(5, batch, loaded.content_prior.channels, 4, 4)
     z = some_symbols(6, 3, batch, loaded.config.z_channels, 4, 4)
+    motion = some_symbols(7, batch, 2, 9, 5)
     single = [
         record_hyper(loaded.content_prior, hyper[i : i + 1], 60, dtype)
         + record_content(loaded.content_prior, hyper[i : i + 1], f[i : i + 1], 60, dtype)
         + record_dynamics(loaded.dynamics_prior, z[:, i : i + 1], 60, True, dtype)
+        + record_motion(loaded.motion_prior, motion[i : i + 1], 2, dtype)
         for i in range(batch)
     ]
     expected = [
@@ -285,6 +296,7 @@ def test_a_batch_says_what_its_members_say(batch, dtype):
                 got = record_hyper(loaded.content_prior, hyper, 60, dtype)
                 got += record_content(loaded.content_prior, hyper, f, 60, dtype)
                 got += record_dynamics(loaded.dynamics_prior, z, 60, True, dtype)
+                got += record_motion(loaded.motion_prior, motion, 2, dtype)
             assert same(got, expected), (mkldnn, autocast)
 
 
