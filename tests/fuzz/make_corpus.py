@@ -25,7 +25,7 @@ from tests.fuzz.seeds import GOLDEN, repeated, with_sound
 FOLDER = Path(__file__).parent / "corpus"
 GOPS, EVERYTHING = "v1-natural-three-gops", "v2-natural-everything"
 COMPACT, SPRITES = "v2-natural-compact", "v3-sprites"
-PREDICTED = "v2-predicted-everything"
+PREDICTED, PRECISE = "v2-predicted-everything", "v2-precise-everything"
 SYMBOL_LIMIT = 1 << 30
 
 
@@ -187,9 +187,9 @@ def with_symbols(value: int) -> bytes:
     return join(header, [Gop(50, False, frames, content.encoder.finish(), (segment,))])
 
 
-def with_content(first: int, rest: int) -> bytes:
+def with_content(first: int, rest: int, name: str = PREDICTED) -> bytes:
     """A stream whose second content says other symbols, the first whether it is predicted."""
-    header, gops = split(golden(PREDICTED))
+    header, gops = split(golden(name))
     loaded = load_model(None, "cpu", header.model)
     coder = Says(loaded.tables, first, rest)
     with suppress(MalformedError):
@@ -306,6 +306,10 @@ CORPUS = [
             "symbols: MalformedError", lambda: with_content(1, 0)),
     Hostile("predicted-farthest", "f_motion and what is lacking 2^30 from their means", "file",
             lambda: with_content(0, SYMBOL_LIMIT)),
+    Hostile("precise-neither", "a content that says 4 where 0 to 3 say how it is predicted",
+            "symbols: MalformedError", lambda: with_content(2, 0, PRECISE)),
+    Hostile("precise-farthest", "f_motion 2^30 from its means, beyond what is legal",
+            "symbols: MalformedError", lambda: with_content(1, SYMBOL_LIMIT, PRECISE)),
     Hostile("regression-colour-rgb", "RGB of a model that makes 4:2:0: planes of two sizes",
             "symbols: MalformedError", lambda: changed(EVERYTHING, as_rgb)),
     Hostile("model-other", "a stream of one family that names a model of the other",
