@@ -21,13 +21,16 @@ if __package__ in (None, ""):  # run as a file: the packages are beside it
 
 from benchmarks.rd.cache import Cache
 from benchmarks.rd.clip import Clip
+from benchmarks.rd.codec import Codec
 from benchmarks.rd.codecs.peer import speed_peers
 from benchmarks.rd.complexity import Complexity
 from benchmarks.rd.costs import measure_costs
+from benchmarks.rd.crops import Crop
 from benchmarks.rd.display import Display
+from benchmarks.rd.earlier import EarlierRun
 from benchmarks.rd.matching import plan_matches
 from benchmarks.rd.output import write_results
-from benchmarks.rd.point import Note
+from benchmarks.rd.point import Note, Point
 from benchmarks.rd.provenance import describe_run
 from benchmarks.rd.registry import all_codecs, choose, choose_qualities
 from benchmarks.rd.run import plan_jobs, run_jobs
@@ -66,6 +69,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="a model of CompressAI with its checkpoint, ssf2020=PATH; again for more points",
     )
     add("-o", "--out", type=Path, default=Path("benchmarks/out"), metavar="DIR")
+    add(
+        "--others",
+        type=Path,
+        metavar="DIR",
+        help="take points of other codecs from an earlier run's folder where clip, quality and "
+        "settings agree; no pictures at equal rate then",
+    )
     add("--cache", type=Path, metavar="DIR", help="where results are kept (OUT/cache)")
     add(
         "--jobs",
@@ -120,20 +130,37 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with Display(args.quiet) as display:
         jobs = plan_jobs(clips, codecs, qualities)
+        earlier = EarlierRun(args.others) if args.others else None
+        known = [point for job in jobs if earlier and (point := earlier.find(job))]
+        jobs = [job for job in jobs if not (earlier and earlier.find(job))]
         display.begin("coding", len(jobs))
         results = run_jobs(jobs, args.jobs, cache, display.step)
-        matching = plan_matches(clips, codecs, results.measured)
-        display.begin("at equal rate", len(matching.jobs))
-        results = results.with_more(run_jobs(matching.jobs, args.jobs, cache, display.step))
+        crops: list[Crop] = []
+        if earlier is None:
+            matching = plan_matches(clips, codecs, results.measured)
+            display.begin("at equal rate", len(matching.jobs))
+            results = results.with_more(run_jobs(matching.jobs, args.jobs, cache, display.step))
+            crops = matching.crops(results.measured)
         costs: list[Complexity] = []
         if not args.no_complexity:
             display.begin("speed", len(codecs) + 1)
             costs = measure_costs([*codecs, *speed_peers()], args.threads, cache, display.advance)
-    setup = describe_run(list(argv), identity, args.jobs)
-    crops = matching.crops(results.measured)
-    write_results(args.out, results.measured, notes + results.notes, crops, costs, codecs, setup)
+    setup = describe_run(list(argv), identity, args.jobs, earlier.origin if earlier else "")
+    points = _in_order([one.point for one in results.measured] + known, clips, codecs)
+    write_results(args.out, points, notes + results.notes, crops, costs, codecs, setup)
     print(f"rd_curve: {args.out / 'report.html'}", file=sys.stderr)
     return 1 if results.failures else 0
+
+
+def _in_order(
+    points: Sequence[Point], clips: Sequence[Clip], codecs: Sequence[Codec]
+) -> list[Point]:
+    """Points as one run would have them, clip after clip; those at equal rate come last."""
+    names = [(clip.group, clip.name) for clip in clips]
+    order = [codec.name for codec in codecs]
+    return sorted(
+        points, key=lambda p: (p.matched, names.index((p.group, p.clip)), order.index(p.codec))
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

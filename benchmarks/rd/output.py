@@ -10,10 +10,9 @@ from benchmarks.rd import tables
 from benchmarks.rd.codec import Codec
 from benchmarks.rd.complexity import Complexity, write_complexity
 from benchmarks.rd.crops import Crop
-from benchmarks.rd.measure import Measured
 from benchmarks.rd.names import ANCHOR
 from benchmarks.rd.plots import draw_clips, draw_curves
-from benchmarks.rd.point import Note, write_points, write_settings
+from benchmarks.rd.point import Note, Point, write_points, write_settings
 from benchmarks.rd.provenance import Setup
 from benchmarks.rd.report import Findings, write_report
 from benchmarks.rd.tables import markdown, of_group
@@ -21,7 +20,7 @@ from benchmarks.rd.tables import markdown, of_group
 
 def write_results(
     out: Path,
-    measured: Sequence[Measured],
+    points: Sequence[Point],
     notes: Sequence[Note],
     crops: Sequence[Crop],
     costs: Sequence[Complexity],
@@ -29,7 +28,6 @@ def write_results(
     setup: Setup,
 ) -> None:
     """Write points, plots, tables and the report into a folder."""
-    points = [one.point for one in measured]
     labels = {codec.name: codec.label for codec in codecs}
     found = Findings(points, notes, crops, costs, labels, setup)
     write_points(out / "points.csv", [point for point in points if not point.matched])
@@ -55,6 +53,8 @@ def format_tables(found: Findings) -> str:
         f"Commit {setup.commit}, weights {setup.model}, {setup.date}. {setup.machine}; "
         f"{setup.processes} jobs at once.",
     ]
+    if setup.others:
+        out.append(f"Points of other codecs: {setup.others}.")
     for group in tables.groups_of(found.points):
         points = of_group(found.points, group)
         out.append(f"## {group}")

@@ -29,6 +29,7 @@ class Setup:
         machine: processor and system.
         processes: that shared the processor while points were measured.
         versions: of Python and packages.
+        others: of which run the points of other codecs are; "": of this one.
     """
 
     command: str
@@ -38,13 +39,14 @@ class Setup:
     machine: str
     processes: int
     versions: dict[str, str]
+    others: str = ""
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 
-def describe_run(arguments: list[str], model: str, processes: int) -> Setup:
+def describe_run(arguments: list[str], model: str, processes: int, others: str = "") -> Setup:
     """Describe the run that is under way."""
     return Setup(
         command=shlex.join(["python", "benchmarks/rd_curve.py", *arguments]),
@@ -54,6 +56,7 @@ def describe_run(arguments: list[str], model: str, processes: int) -> Setup:
         machine=f"{_processor()}, {platform.system()} {platform.machine()}",
         processes=processes,
         versions={"python": platform.python_version(), **dict(map(_version, _PACKAGES))},
+        others=others,
     )
 
 
