@@ -51,7 +51,7 @@ class Content(NamedTuple):
 
 
 class ContentBits(NamedTuple):
-    """What each symbol of a content costs. A bit that says whether it is predicted is in none."""
+    """What each symbol of a content costs. What says how it is predicted is in none."""
 
     f: Bits
     f_hyper: Bits

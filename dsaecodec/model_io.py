@@ -212,10 +212,11 @@ def load_model(
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: not a usable model file ({error})") from error
     model.to(target)
-    for prior in (model.content_prior, model.dynamics_prior):
-        prior.to("cpu")
-        if isinstance(model, VectorModel):
-            prior.double()  # its symbols are of its weights' type
+    for part in model.children():
+        if exact_layers(part):
+            part.to("cpu")
+            if isinstance(model, VectorModel):
+                part.double()  # its symbols are of its weights' type
     for _, layer in exact_layers(model):
         layer.freeze()
     return LoadedModel(model, tables, identity_of(data), target)

@@ -11,10 +11,12 @@ import torch
 from bitstream import MalformedError, SymbolDecoder, SymbolEncoder
 from dsaecodec.codec.threads import limited_threads
 from dsaecodec.model_io import LoadedModel, load_model
+from dsaecodec.spatial import gop_coder
 from dsaecodec.spatial.content import ContentSymbols
 from dsaecodec.spatial.gop_coder import code_content, code_motion, fixed, fixed_content
 from dsaecodec.spatial.model import SpatialModel
-from dsaecodec.spatial.motion_prior import FINEST, fineness_of, refinements
+from dsaecodec.spatial.motion_prior import fineness_of, refinements
+from dsaecodec.spatial.synthesis import Yuv
 
 CPU = torch.device("cpu")
 SIZES = [(1, 1), (1, 9), (9, 1), (5, 7), (8, 16), (17, 10), (34, 60)]
@@ -107,35 +109,52 @@ def test_the_prior_of_dynamics_begins_with_the_nearest_of_its_steps(loaded):
     assert old.half_of(far).tolist() == far.tolist()
 
 
-class Says:
-    """A decoder that hears what it is told, call by call."""
+@pytest.mark.parametrize("fineness", [1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (5, 7)])
+def test_what_is_less_fine_than_said_is_refused(loaded, fineness, size):
+    """The same motion has one way to be said."""
+    coder, motion = SymbolEncoder(loaded.tables), some_motion(size, 2)
+    gop_coder._code_answer(coder, 3, 1 + fineness)
+    code_motion(loaded.spatial, coder, size, QUALITY, fixed(motion), fineness)
+    decoder = SymbolDecoder(coder.finish(), loaded.tables)
+    expected = f"expected {fineness} as said"
+    with pytest.raises(MalformedError, match=expected), limited_threads(1):
+        code_content(loaded.spatial, decoder, size, QUALITY, None)
 
-    def __init__(self, *told: int) -> None:
-        self.told = list(told)
+
+class Says:
+    """A decoder that hears the content is predicted, as finely as can be, and then one number."""
+
+    def __init__(self, number: int) -> None:
+        self.told = [1, number]
 
     def code(self, table, symbols):
         return np.full(table.shape, self.told.pop(0) if self.told else 0, np.int32)
 
 
-@pytest.mark.parametrize("fineness", [1, 2])
-def test_what_is_less_fine_than_said_is_refused(loaded, fineness):
-    """The same motion has one way to be said."""
-    still = [0] * len(refinements(1, 1, CPU))
-    with pytest.raises(MalformedError, match="not as fine"), limited_threads(1):
-        code_content(loaded.spatial, Says(1 + fineness - 2, *still), (1, 1), QUALITY, None)
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_motion_has_an_end(loaded, sign):
+    far = torch.full((1, 2, 1, 1), sign * (2.0**20 - 1), dtype=torch.float64)
+    decoder = SymbolDecoder(coded(loaded, far), loaded.tables)
+    with limited_threads(1):
+        assert code_content(loaded.spatial, decoder, (1, 1), QUALITY, None).motion.equal(far)
+        with pytest.raises(MalformedError, match="f_motion: found 10485"):
+            code_content(loaded.spatial, Says(sign * (2**20 + 9)), (1, 1), QUALITY, None)
 
 
-def test_absurd_motion_is_refused(loaded):
-    with pytest.raises(MalformedError, match="f_motion"), limited_threads(1):
-        code_content(loaded.spatial, Says(1, 2**30 + 1), (1, 1), QUALITY, None)
-
-
-def test_finer_motion_is_a_quarter_of_a_step(loaded):
-    """Pictures move by as much as the dynamics' own steps say."""
-    model, plain = loaded.spatial, load_model("natural-7", "cpu").spatial
-    expected = 2 * model.z_steps(QUALITY)[:, 2:4] / 2**FINEST
-    assert torch.equal(model.f_motion_steps(QUALITY), expected)
-    assert torch.equal(plain.f_motion_steps(QUALITY), 2 * plain.z_steps(QUALITY)[:, 2:4])
+@torch.no_grad()
+def test_pictures_move_by_as_much_as_the_dynamics_say(loaded):
+    """Four symbols of a precise model are one of others, whose steps z_t has."""
+    model, plain = loaded.spatial, load_model("natural-8", "cpu").spatial
+    noise = torch.rand(1, 1, 64, 96, generator=torch.Generator().manual_seed(1)) * 200 - 100
+    f_hat = model.content_posterior(Yuv(noise, torch.zeros(1, 2, 32, 48)))
+    planes = model.synthesize_content(f_hat, QUALITY)
+    moved = [
+        m.predict_content(planes, torch.full((1, 2, 4, 6), n), QUALITY).luma
+        for m, n in ((plain, 3.0), (model, 12.0), (model, 13.0))
+    ]
+    assert torch.allclose(moved[0], moved[1], atol=1e-3)
+    assert float((moved[1] - moved[2]).abs().mean()) > 1
 
 
 def test_a_model_that_becomes_precise_says_the_rest_as_before(loaded):

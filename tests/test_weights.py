@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dsaecodec.errors import ModelError
+from dsaecodec.exact import exact_layers
 from dsaecodec.model_io import load_model, save_model
 from dsaecodec.model_store import FOLDER, find_model, identity_of
 from dsaecodec.spatial.model import SpatialConfig, SpatialModel
@@ -70,6 +71,24 @@ def test_shipped_weights_can_be_trained_on():
     model.load_state_dict(state)
     again = load_model(device="cpu").model.state_dict()
     assert all(value.equal(again[name].float()) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["natural", "natural-8", "sprites"])
+def test_what_is_exact_comes_back_to_the_cpu(name, monkeypatch):
+    """Whatever the device is: the last that is said of it."""
+    moved, move = [], torch.nn.Module.to
+
+    def spy(module, device):
+        moved.append((module, str(device)))
+        return move(module, device)
+
+    monkeypatch.setattr(torch.nn.Module, "to", spy)
+    model = load_model(name, "cpu").model
+    assert moved[0][0] is model
+    back = [module for module, device in moved[1:] if device == "cpu"]
+    exact = [part for part in model.children() if exact_layers(part)]
+    assert len(exact) >= 2 and len(back) == len(exact)
+    assert all(one is other for one, other in zip(back, exact, strict=True))
 
 
 def changed(path: Path, name: str, change) -> Path:

@@ -33,7 +33,7 @@ from dsaecodec.spatial.synthesis import Motion, Planes, expand_planes
 ROUNDING_SHARE = 2.0  # of the stiffness that descent finds: frames to come lean on what is rounded
 LEAST_STIFFNESS = 0.05  # bits a squared symbol
 PRICES = (2.8, 2.8)  # p and p', bits a symbol of innovation
-CONTENT_PRICES = (1.6, 8.0)  # of f_motion, whose prior looks at neighbours and has finer steps
+CONTENT_PRICES = (1.6, 8.0)  # of precise f_motion: finer steps, a prior that knows neighbours
 EPSILON = 0.05  # squared symbols
 LONGEST_STEP = 0.8  # symbols
 MOMENTUM = 0.7
@@ -140,7 +140,8 @@ def align_content(
     motion = F.pad(motion, (0, 0, 0, 0, 0, SIDE_CHANNELS - motion.shape[1]))
     basis = torch.eye(SIDE_CHANNELS).to(unit)[None]
     start, free = torch.zeros_like(motion), _mean_alone(unit)
-    setting = (lmbda, steps, CONTENT_PRICES)
+    prices = PRICES if model.motion_prior is None else CONTENT_PRICES
+    setting = (lmbda, steps, prices)
     motion, stiffness = _descend(terms, motion, start, basis, free, *setting)
     return motion[:, MEAN], stiffness[:, MEAN]
 

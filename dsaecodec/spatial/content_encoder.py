@@ -1,4 +1,4 @@
-"""The content of one GOP at the encoder: inferred, coded, and of two ways the cheaper kept.
+"""The content of one GOP at the encoder: inferred, coded, and of some ways the cheapest kept.
 
 frame ─ posterior ─► f ──────────────────────────────┐
 frame - prediction ─ posterior ─► f, with f_motion ──┴─ code ─► bytes, planes ─► the lower J
@@ -20,13 +20,12 @@ from dsaecodec.spatial.content import ContentSymbols
 from dsaecodec.spatial.gop_coder import ContentTargets, Target, code_content, code_motion, fixed
 from dsaecodec.spatial.kinematics import HALF
 from dsaecodec.spatial.model import CONTENT_REACH, encoder_lagrangian
-from dsaecodec.spatial.motion_prior import FINEST
 from dsaecodec.spatial.pictures import squared_error
 from dsaecodec.spatial.synthesis import Planes, Yuv
 
-CONTENT_MOTION_STEPS = 15  # of descent, in every preset
+CONTENT_MOTION_STEPS = (5, 15)  # of descent, in every preset: of older models, of precise ones
 TRIED = (1, 2)  # finenesses of f_motion
-LEANING = 8.0  # frames that lean on a content, where two ways to code it are compared
+LEANING = 8.0  # frames that lean on a content, where ways to code it are compared
 
 
 class CodedContent(NamedTuple):
@@ -72,13 +71,11 @@ class ContentEncoder:
             previous: planes of the content before; None: there are none to predict from.
             vectors: motion to them, [1, 2, h, w] pixels.
         """
-        ways = [partial(self._alone, frame)]
+        works = [self._crew.submit(partial(self._alone, frame))]
         if previous is not None and vectors is not None and self._loaded.predicts:
-            target = self._motion(frame, previous, vectors)
-            for fineness in TRIED if self._model.motion_prior is not None else (FINEST,):
-                ways.append(partial(self._predicted, frame, previous, target, fineness))
-        futures = [self._crew.submit(way) for way in ways]
-        found = [future.result() for future in futures]
+            for motion in self._motions(frame, previous, vectors):
+                works.append(self._crew.submit(partial(self._predicted, frame, previous, motion)))
+        found = [work.result() for work in works]
         return min(found, key=partial(self._cost, frame)) if len(found) > 1 else found[0]
 
     def code(
@@ -107,10 +104,7 @@ class ContentEncoder:
     def _alone(self, frame: Yuv) -> CodedContent:
         return self.finish(self._targets(frame, None, None), None)
 
-    def _predicted(
-        self, frame: Yuv, previous: Planes, target: Target, fineness: int
-    ) -> CodedContent:
-        motion = self._rounded(target, fineness)
+    def _predicted(self, frame: Yuv, previous: Planes, motion: Tensor) -> CodedContent:
         prediction = self._model.predict_content(
             previous, motion.float().to(self._loaded.device), self._quality
         )
@@ -123,19 +117,21 @@ class ContentEncoder:
         stiffness = CONTENT_REACH * steps.square() / self._lmbda
         return ContentTargets(fixed(hyper.cpu()), Target(scaled.cpu(), stiffness.cpu()), motion)
 
-    def _motion(self, frame: Yuv, previous: Planes, vectors: Tensor) -> Target:
-        """Half the motion from vectors to planes, [1, 2, h, w] in steps of z_t, on the CPU."""
+    def _motions(self, frame: Yuv, previous: Planes, vectors: Tensor) -> list[Tensor]:
+        """f_motion [1, 2, h, w] to try, from vectors to planes: symbols, float64, on the CPU."""
+        precise = self._model.motion_prior is not None
         motion = vectors / (2 * self._model.z_steps(self._quality)[:, HALF])
-        setting = (self._quality, self._lmbda, CONTENT_MOTION_STEPS)
+        setting = (self._quality, self._lmbda, CONTENT_MOTION_STEPS[precise])
         values, stiffness = align_content(self._model, frame.luma, previous, motion, *setting)
-        return Target(values.cpu(), stiffness.cpu())
-
-    def _rounded(self, target: Target, fineness: int) -> Tensor:
-        """f_motion [1, 2, h, w], symbols, float64, on the CPU."""
-        if self._model.motion_prior is not None:
-            target = Target(target.values * 2**fineness, target.stiffness / 4**fineness)
-        setting = (self._size, self._quality, target, fineness)
-        return code_motion(self._model, Unheard(), *setting)
+        found: list[Tensor] = []
+        for fineness in TRIED if precise else (0,):
+            target = Target(values.cpu() * 2**fineness, stiffness.cpu() / 4**fineness)
+            motion = code_motion(
+                self._model, Unheard(), self._size, self._quality, target, fineness
+            )
+            if not any(motion.equal(other) for other in found):
+                found.append(motion)
+        return found
 
     def _cost(self, frame: Yuv, coded: CodedContent) -> float:
         """J in bits, of the content and of the frames that lean on it."""

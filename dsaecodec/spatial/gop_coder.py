@@ -17,11 +17,10 @@ from dsaecodec.likelihood import MEAN_UNITS
 from dsaecodec.spatial.content import ContentSymbols
 from dsaecodec.spatial.kinematics import AT_CONTENT, HALF, MEAN, Place
 from dsaecodec.spatial.model import SpatialModel
-from dsaecodec.spatial.motion_prior import FINENESSES, FINEST, fineness_of
+from dsaecodec.spatial.motion_prior import FINENESSES, FINEST
 from dsaecodec.spatial.prior import Exchange
 
 Before = TypeVar("Before")
-MOTION_LIMIT = 2**24  # of f_motion, in the finest steps
 ANY_OF_FOUR = 14  # scale index of an answer that may well be any
 LIFTED_LIMIT = 8 * SYMBOL_LIMIT  # holds a mean and LARGEST_RATIO / RATIO_ONE halves
 
@@ -197,7 +196,7 @@ def _code_prediction(
     """
     precise, answer, target = model.motion_prior is not None, None, None
     if targets is not None:
-        answer, fineness, target = 0, 0, targets.motion
+        answer, target = 0, targets.motion
         if target is not None:
             fineness, values = model.spoken_motion(target.values)
             answer, target = 1 + fineness * precise, target._replace(values=values)
@@ -208,15 +207,14 @@ def _code_prediction(
     if not precise:
         return code_motion(model, coder, size, quality, target)
     motion = code_motion(model, coder, size, quality, target, answer - 1)
-    if bool((motion.abs() > MOTION_LIMIT).any()):
-        raise MalformedError(f"content: f_motion, expected at most {MOTION_LIMIT}")
-    if 1 + fineness_of(motion) != answer:
-        raise MalformedError("content: f_motion is not as fine as it is said to be")
+    said, _ = model.spoken_motion(motion)
+    if said != answer - 1:
+        raise MalformedError(f"content: f_motion of fineness {said}, expected {answer - 1} as said")
     return motion
 
 
 def _code_answer(coder: Coder, last: int, answer: int | None) -> int:
-    """Code one of 0…last, 1 or 3, for a bit or two; None asks the coder for it."""
+    """Code one of 0…last, 1 or 3, for one to three bits; None asks the coder for it."""
     mean, index = torch.tensor([last * MEAN_UNITS / 2], dtype=torch.float64), torch.zeros(1)
     if last > 1:
         index += ANY_OF_FOUR
@@ -252,6 +250,11 @@ def code_motion(
     if model.motion_prior is not None:
         like = torch.zeros(1, 2, *size, dtype=torch.float64)
         motion = model.motion_prior.code(like, quality, fineness, of_half)
+        largest = float(motion.abs().max())
+        if largest > SYMBOL_LIMIT:
+            raise MalformedError(
+                f"content: f_motion: found {largest:.0f}, expected at most {SYMBOL_LIMIT}"
+            )
         return motion * 2 ** (FINEST - fineness)
 
     def exchange(mean: Tensor, index: Tensor, rows: Tensor) -> Tensor:

@@ -277,8 +277,8 @@ class DynamicsPrior(nn.Module):
             count: of clips.
             size: (h, w) of the grid.
             dtype: of symbols; float32 is exact for those of sane streams alone.
-            motion: f_motion of a content that is predicted, [N, 2, h, w]: what half the difference
-                of both motions is in each frame if things move steadily.
+            motion: f_motion of a content that is predicted, [N, 2, h, w]; `half_of` it is what half
+                the difference of both motions is in each frame if things move steadily.
         """
         weight = self.temporal.weight
         zeros = weight.new_zeros(count, self.channels, size[0] * size[1], dtype=dtype)

@@ -103,7 +103,7 @@ class PlanesConfig:
 
 @dataclass(frozen=True)
 class HyperConfig:
-    """Fourth stage: the hyperprior of contents alone, on contents that the encoder chose.
+    """Fourth stage: the priors of contents alone, on contents that the encoder chose.
 
     Attributes:
         steps: how many.

@@ -130,7 +130,7 @@ class HyperStage(Stage):
     def groups(self, model: Any) -> list[dict[str, Any]]:
         """See `Stage`."""
         parts = (model.content_posterior.hyper, model.content_prior, model.motion_prior)
-        moving = [parameter for part in parts if part for parameter in part.parameters()]
+        moving = [p for part in parts if part is not None for p in part.parameters()]
         return parameter_groups(model, self._config.hyper.learning_rate, moving)
 
     def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:

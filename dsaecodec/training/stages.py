@@ -225,7 +225,8 @@ class PriorStage(Stage):
 
     def groups(self, model: Any) -> list[dict[str, Any]]:
         """See `Stage`."""
-        priors = [*model.content_prior.parameters(), *model.dynamics_prior.parameters()]
+        parts = (model.content_prior, model.motion_prior, model.dynamics_prior)
+        priors = [p for part in parts if part is not None for p in part.parameters()]
         return parameter_groups(model, self._config.priors.learning_rate, priors)
 
     def terms(self, model: SpatialModel, step: int, team: Team) -> Terms:

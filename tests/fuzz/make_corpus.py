@@ -188,7 +188,7 @@ def with_symbols(value: int) -> bytes:
 
 
 def with_content(first: int, rest: int, name: str = PREDICTED) -> bytes:
-    """A stream whose second content says other symbols, the first whether it is predicted."""
+    """A stream whose second content says other symbols, the first how it is predicted."""
     header, gops = split(golden(name))
     loaded = load_model(None, "cpu", header.model)
     coder = Says(loaded.tables, first, rest)

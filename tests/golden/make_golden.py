@@ -18,7 +18,7 @@ import numpy as np
 import dsaecodec
 from bitstream import SoundPacket, SoundTrack
 from dsaecodec.codec import Decoder, EncodeOptions, encode_video, verify_stream
-from dsaecodec.draw import bouncing_balls, draw_character
+from dsaecodec.draw import bouncing_balls, draw_character, moving_layers
 from dsaecodec.draw.characters import Character
 from dsaecodec.video import VideoInfo, rgb_to_420
 from tests.pans import pan
@@ -32,6 +32,7 @@ MODEL = "natural"
 STREAMS = {
     "v2-precise-everything": (9, 34, 50, 40, 4),
     "v2-precise-compact": (4, 64, 64, 25, 16),
+    "v2-precise-layers": (17, 146, 178, 10, 4),  # motion of contents in halves and in quarters
 }
 VECTORS = {  # name: model and frames
     "v3-sprites": ("sprites", draw_character(Character.from_index(500), 0, 1, 12, 3)),
@@ -64,7 +65,8 @@ def main() -> None:
     """Writes streams, the luma of some (of RGB the green), and adds their digests."""
     digests = json.loads(DIGESTS.read_text())
     for name, (num_frames, height, width, quality, gop) in _missing(STREAMS):
-        frames = [rgb_to_420(rgb) for rgb in pan(num_frames, height, width, 5)]
+        draw = (moving_layers, 0) if name.endswith("layers") else (pan, 5)
+        frames = [rgb_to_420(rgb) for rgb in draw[0](num_frames, height, width, draw[1])]
         info, sound, sink = VideoInfo(width, height, Fraction(25)), None, io.BytesIO()
         if name.endswith("everything"):  # uneven times, pixels that are not square, sound
             times = (0, 3600, 7200, 11200, 20000, 23600, 27200, 30800, 34400)
