@@ -18,6 +18,7 @@ from torch import Tensor
 from bitstream.limits import MAX_QUALITY
 from dsaecodec.codec.gop_plan import GopPlan
 from dsaecodec.codec.threads import Crew
+from dsaecodec.errors import UsageError
 from dsaecodec.model_io import LoadedModel
 from dsaecodec.spatial.model import SpatialModel, content_step, smoothness
 from dsaecodec.spatial.motion import BLOCK, estimate_around
@@ -28,7 +29,8 @@ from dsaecodec.training.symbols import Choice, narrow
 from dsaecodec.video.frame import Frame420
 
 LENGTHS = (4, 8, 4, 16, 8, 32)  # of GOPs, in turn
-_PARTS = ("f", "scaled", "motion", "luma", "chroma", "predicted_luma", "predicted_chroma")
+_ALWAYS = ("f", "scaled", "motion", "luma", "chroma")
+_PARTS = (*_ALWAYS, "predicted_luma", "predicted_chroma")
 
 
 class Example(NamedTuple):
@@ -111,8 +113,21 @@ def encode_contents(
 
 
 def read_contents(choice: Sequence[Choice]) -> list[tuple[int, list[Example]]]:
-    """What was encoded of all choices: the shot's number and its contents."""
-    return [(one.number, list(_read(load_file(one.file)))) for one in choice]
+    """What was encoded of all choices: the shot's number and its contents.
+
+    Raises:
+        UsageError: an older version encoded them, and left out what is needed now.
+    """
+    found = []
+    for one in choice:
+        tensors = load_file(one.file)
+        if any(f"0.{part}" not in tensors for part in _ALWAYS):
+            raise UsageError(
+                f"{one.file}: contents that an older version encoded",
+                hint="begin the run in another folder",
+            )
+        found.append((one.number, list(_read(tensors))))
+    return found
 
 
 def _read(tensors: dict[str, Tensor]) -> Iterator[Example]:

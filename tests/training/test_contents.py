@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from bitstream import SymbolEncoder
 from dsaecodec.draw import moving_layers
+from dsaecodec.errors import UsageError
 from dsaecodec.model_io import LoadedModel, load_model
 from dsaecodec.spatial.code_length import hyper_parameters
 from dsaecodec.spatial.content import ContentSymbols
@@ -55,6 +56,15 @@ def encoded(loaded, shot, folder, *, quality=42, gop=32, lone=False) -> list[Exa
 @pytest.fixture(scope="module")
 def examples(loaded, shot, tmp_path_factory) -> list[Example]:
     return encoded(loaded, shot, tmp_path_factory.mktemp("contents"))
+
+
+@pytest.mark.parametrize("part", ["scaled", "motion"])
+def test_contents_of_an_older_version_are_refused(loaded, shot, tmp_path, part):
+    tensors = encode_contents(loaded, shot, 42, 8, True)
+    file = tmp_path / "0000.safetensors"
+    save_file({name: x for name, x in tensors.items() if not name.endswith(part)}, file)
+    with pytest.raises(UsageError, match="older version"):
+        read_contents([Choice(0, shot, 0, 42, 8, True, file)])
 
 
 def test_contents_are_of_frames_in_order(shot, examples):
