@@ -146,15 +146,16 @@ def test_descent_lowers_what_a_file_costs(quality, monkeypatch):
     assert costs[1] < 0.97 * costs[0]
 
 
-def test_motion_of_a_content_descends_to_what_moved_it():
+@pytest.mark.parametrize("precise", [0, 1])
+def test_motion_of_a_content_descends_to_what_moved_it(precise):
     """From half a pixel beside it, at a price of bits that two contents more than pay."""
-    model = SpatialModel(SpatialConfig()).requires_grad_(False)
+    model = SpatialModel(SpatialConfig(precise=precise)).requires_grad_(False)
     before, luma = planes_of(waves()), waves(1.0, -2.0)
     double = 2 * model.z_steps(80)[:, 2:4]
     truth = torch.tensor([1.0, -2.0]).view(1, 2, 1, 1) / double
     begin = (truth + torch.tensor([0.5, 0.5]).view(1, 2, 1, 1) / double).expand(1, 2, 4, 6)
     found, stiffness = align_content(
-        model, luma, before, begin, 80, encoder_lagrangian(80), CONTENT_MOTION_STEPS
+        model, luma, before, begin, 80, encoder_lagrangian(80), CONTENT_MOTION_STEPS[precise]
     )
     inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))
     off, was = ((x - truth)[inner].abs().mean() for x in (found, begin))

@@ -32,7 +32,7 @@ MODEL = "natural"
 STREAMS = {
     "v2-precise-everything": (9, 34, 50, 40, 4),
     "v2-precise-compact": (4, 64, 64, 25, 16),
-    "v2-precise-layers": (17, 146, 178, 10, 4),  # motion of contents in halves and in quarters
+    "v2-precise-layers": (5, 144, 176, 10, 2),  # motion of contents in halves and in quarters
 }
 VECTORS = {  # name: model and frames
     "v3-sprites": ("sprites", draw_character(Character.from_index(500), 0, 1, 12, 3)),
@@ -65,7 +65,7 @@ def main() -> None:
     """Writes streams, the luma of some (of RGB the green), and adds their digests."""
     digests = json.loads(DIGESTS.read_text())
     for name, (num_frames, height, width, quality, gop) in _missing(STREAMS):
-        draw = (moving_layers, 0) if name.endswith("layers") else (pan, 5)
+        draw = (moving_layers, 6) if name.endswith("layers") else (pan, 5)
         frames = [rgb_to_420(rgb) for rgb in draw[0](num_frames, height, width, draw[1])]
         info, sound, sink = VideoInfo(width, height, Fraction(25)), None, io.BytesIO()
         if name.endswith("everything"):  # uneven times, pixels that are not square, sound
