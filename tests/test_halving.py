@@ -47,6 +47,14 @@ def doubt(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@pytest.mark.parametrize(("worth", "whole"), [(math.inf, True), (1e-12, False)])
+def test_what_frames_of_a_lone_gop_miss_counts(monkeypatch, worth, whole):
+    """Where it is worth nothing only its bits do."""
+    monkeypatch.setattr(gop_encoder, "LONE_SPLIT_RATIO", 1e4)
+    monkeypatch.setattr(gop_encoder, "WORTH", worth)
+    assert (lengths(coded(17, gop=32)) == [17]) == whole
+
+
 def test_drafts_that_never_win_leave_no_trace(doubt):
     doubt.setattr(gop_encoder, "LEAST_GAIN", math.inf)
     assert coded(33) == coded(33, replace(MEDIUM, halves=False))

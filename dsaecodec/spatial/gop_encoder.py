@@ -46,7 +46,7 @@ from dsaecodec.spatial.synthesis import Planes, Yuv, expand_planes
 
 MIN_GOP = 4  # GOPs are not halved below this
 DOUBTFUL_RATIO, SPLIT_RATIO = 2.0, 7.0  # of what dynamics cost in haste to the content
-LONE_SPLIT_RATIO = 2.3
+LONE_SPLIT_RATIO = 5.8
 LEAST_GAIN = 0.05  # of a whole's bits, by halves
 WORTH = 2.5  # λ: what bits save elsewhere, by a finer quality
 SAMPLED = 4  # one in so many frames says how large errors are
@@ -114,12 +114,12 @@ class SpatialGopEncoder:
         """Code the frames of a plan as one GOP or, where they move too much for that, as more.
 
         Halving a GOP doubles its content and brings frames nearer to it. What that is worth is
-        looked at in haste: with motion as inferred. Dynamics cost their bits and, between two
-        contents, the error beyond that of the content, over `WORTH` λ. If that is more than
+        looked at in haste: with motion as inferred. Dynamics cost their bits and the error beyond
+        that of the content, over `WORTH` λ. If that is more than
         `SPLIT_RATIO` times the bits of the content the GOP is halved, if less than
         `DOUBTFUL_RATIO` it stays whole, and else halves are drafted, too, and kept if they save
-        enough, bits and error together. A GOP alone between cuts is halved by bits alone: its
-        halves have a content at each end, not one in the middle.
+        enough, bits and error together. A GOP alone between cuts has a ratio of its own, and no
+        drafts: its halves have a content at each end, not one in the middle.
         """
         return self._encode(plan, ClassicalMotion()).gops
 
@@ -266,8 +266,7 @@ class SpatialGopEncoder:
         coder = SegmentEncoder(self.loaded.tables)
         z = self.code_dynamics(draft.inference, draft.planes, coder, hasty=hasty)
         segments = coder.finish()
-        weighs = self.preset.halves and draft.inference.plan.refs_previous
-        error, own = self._errors(draft, z) if weighs else (0.0, 0.0)
+        error, own = self._errors(draft, z) if self.preset.halves else (0.0, 0.0)
         return segments, Cost(8 * sum(map(len, segments)), error, max(error - own, 0.0))
 
     def _errors(self, draft: Draft, z: Tensor) -> tuple[float, float]:

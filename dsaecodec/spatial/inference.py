@@ -69,8 +69,7 @@ class Cost(NamedTuple):
 
     Attributes:
         bits: of the coder.
-        error: squared, of all frames, by that of some of them; 0 of a GOP that uses its own
-            content alone.
+        error: squared, of all frames, by that of some of them; 0 where nothing is halved.
         excess: of it, beyond that of the content.
     """
 
