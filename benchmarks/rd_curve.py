@@ -131,8 +131,9 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     with Display(args.quiet) as display:
         jobs = plan_jobs(clips, codecs, qualities)
         earlier = EarlierRun(args.others) if args.others else None
-        known = [point for job in jobs if earlier and (point := earlier.find(job))]
-        jobs = [job for job in jobs if not (earlier and earlier.find(job))]
+        found = [earlier.find(job) if earlier else None for job in jobs]
+        known = [point for point in found if point]
+        jobs = [job for job, point in zip(jobs, found, strict=True) if not point]
         display.begin("coding", len(jobs))
         results = run_jobs(jobs, args.jobs, cache, display.step)
         crops: list[Crop] = []

@@ -15,8 +15,9 @@ from dsaecodec.errors import ModelError
 from dsaecodec.exact import exact_layers
 from dsaecodec.model_io import load_model, save_model
 from dsaecodec.model_store import FOLDER, find_model, identity_of
-from dsaecodec.spatial.model import SpatialConfig, SpatialModel
+from dsaecodec.spatial.model import SpatialModel
 from dsaecodec.tables import build_tables
+from dsaecodec.training.config import load_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,15 +60,7 @@ def test_tables_of_older_models_are_those_that_one_begins_with(name):
 
 def test_shipped_weights_can_be_trained_on():
     state = load_model(None, "cpu").model.state_dict()
-    told = {
-        "kinematic": 1,
-        "predicted": 1,
-        "softened": 1,
-        "discerning": 1,
-        "contextual": 1,
-        "precise": 1,
-    }
-    model = SpatialModel(SpatialConfig(depth=4, **told))
+    model = SpatialModel(load_config("natural", fine_tune=False).model)
     model.load_state_dict(state)
     again = load_model(device="cpu").model.state_dict()
     assert all(value.equal(again[name].float()) for name, value in model.state_dict().items())

@@ -194,18 +194,16 @@ def _code_prediction(
     Returns:
         f_motion, [1, 2, h, w], or [1, 0, h, w] of a content that stands alone.
     """
-    precise, answer, target = model.motion_prior is not None, None, None
+    answer = target = None
     if targets is not None:
         answer, target = 0, targets.motion
         if target is not None:
             fineness, values = model.spoken_motion(target.values)
-            answer, target = 1 + fineness * precise, target._replace(values=values)
-    last = len(FINENESSES) if precise else 1
+            answer, target = 1 + fineness, target._replace(values=values)
+    last = 1 if model.motion_prior is None else len(FINENESSES)
     answer = _code_answer(coder, last, answer)
     if answer == 0:
         return torch.zeros(1, 0, *size, dtype=torch.float64)
-    if not precise:
-        return code_motion(model, coder, size, quality, target)
     motion = code_motion(model, coder, size, quality, target, answer - 1)
     said, _ = model.spoken_motion(motion)
     if said != answer - 1:

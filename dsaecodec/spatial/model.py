@@ -169,7 +169,7 @@ class SpatialModel(nn.Module):
     def spoken_motion(self, motion: Tensor) -> tuple[int, Tensor]:
         """How fine f_motion is said to be, and the symbols that say it, of the same shape."""
         if self.motion_prior is None:
-            return FINEST, motion
+            return 0, motion
         fineness = fineness_of(motion)
         return fineness, motion / 2 ** (FINEST - fineness)
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from dsaecodec.exact import GATE_ONE, SIGNED_MAX, IntConv, Lattice, clamp_ste, compand, patches
 from dsaecodec.likelihood import MEAN_UNITS, SCALE_LEVELS
-from dsaecodec.spatial.prior import BASE_LIMIT, Exchange, lattices
+from dsaecodec.spatial.prior import BASE_LIMIT, Exchange, lattices, rounded_mean
 
 SPACINGS = (8, 4, 2, 1)  # of the grids, in blocks
 FINENESSES = (0, 1, 2)  # steps are those of half the motion of z_t over 2 to the power of one
@@ -96,7 +96,7 @@ class MotionPrior(nn.Module):
             seen = torch.cat([symbols.clamp(-BASE_LIMIT, BASE_LIMIT), known], 1)
             near = patches(seen[:, :, ::spacing, ::spacing], lattice).unflatten(1, (3, 9))
             vectors, there = near[:, :2], near[:, 2]
-            base = _mean(vectors.sum(2), there.sum(1, keepdim=True))
+            base = rounded_mean(vectors.sum(2), there.sum(1, keepdim=True)).to(like.dtype)
             differing = compand((vectors - base[:, :, None]) * there[:, None]).flatten(1, 2)
             told = (quality, GATE_ONE // 2 * fineness, GATE_ONE // 2 * (spacing.bit_length() - 1))
             constant = differing.new_tensor(told)[:, None].expand(count, -1, len(positions))
@@ -109,10 +109,3 @@ class MotionPrior(nn.Module):
             known = known.index_fill(2, positions, 1.0)
             symbols, known = (x.unflatten(2, (height, width)) for x in (symbols, known))
         return symbols
-
-
-def _mean(total: Tensor, count: Tensor) -> Tensor:
-    """⌊total / count + 1/2⌋ of integers, 0 of none."""
-    count = count.long().clamp(min=1)
-    mean = torch.div(2 * total.long() + count, 2 * count, rounding_mode="floor")
-    return mean.to(total.dtype)

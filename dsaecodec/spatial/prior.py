@@ -55,6 +55,12 @@ def _constant(like: Tensor, values: tuple[int, ...], positions: int) -> Tensor:
     return column[None, :, None].expand(like.shape[0], -1, positions)
 
 
+def rounded_mean(total: Tensor, count: Tensor) -> Tensor:
+    """⌊total / count + 1/2⌋ of integers of any type, 0 of none, int64."""
+    total, count = total.long(), count.long().clamp(min=1)
+    return torch.div(2 * total + count, 2 * count, rounding_mode="floor")
+
+
 def _finish(head: Tensor, base: Tensor, quality: int) -> tuple[Tensor, Tensor]:
     """Split a head's output [N, 2C, P] into integer mean and clamped scale index."""
     delta, index = head.chunk(2, dim=1)
@@ -197,8 +203,7 @@ class ContentPrior(nn.Module):
         dc = torch.tensor(self.dc, device=symbols.device)
         stack = torch.cat([symbols[:, dc].clamp(-BASE_LIMIT, BASE_LIMIT), known], 1)
         near = patches(stack.unflatten(2, size), step).unflatten(1, (-1, 9)).sum(2)
-        total, weight = near[:, :-1].long(), near[:, -1:].long().clamp(min=1)
-        mean = torch.div(2 * total + weight, 2 * weight, rounding_mode="floor")
+        mean = rounded_mean(near[:, :-1], near[:, -1:])
         base = symbols.new_zeros(symbols.shape[0], self.channels, near.shape[2])
         return base.index_copy(1, dc, mean.to(symbols.dtype))
 
@@ -385,8 +390,7 @@ class _Neighbours:
     def moved(self, base: Tensor, step: Lattice) -> Tensor:
         """The base at a step's positions [N, C, P], moved by the gated mean of their 3×3."""
         near = patches(self._known.unflatten(2, self._size), step).unflatten(1, (-1, 9)).sum(2)
-        total, count = near[:, :-1].long(), near[:, -1:].long().clamp(min=1)
-        mean = torch.div(2 * total + count, 2 * count, rounding_mode="floor").to(base.dtype)
+        mean = rounded_mean(near[:, :-1], near[:, -1:]).to(base.dtype)
         change = shift_round(self._gate[:, :, step.positions] * mean, 6)
         return torch.cat([base[:, : self._side] + change, base[:, self._side :]], 1)
 
